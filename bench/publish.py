@@ -1,0 +1,161 @@
+"""How fast tasks are published, beside the published packages, on the same network and node.
+
+Run: python bench/publish.py [--quick] [--full] [--check] [--json FILE] [--only PART ...]
+
+The parts are throughput, peers, latency and scaling. --quick takes one run of each and fewer tasks and is
+done within two minutes (the first time installs the peers' environments, which takes longer); --full adds
+10,000 tasks; --check fails when a target is missed. The last line is the result as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from publish_parts import report, runs, targets
+from publish_parts.environments import VERSIONS, python_of
+from publish_parts.job import CannotRun, Job, run
+from publish_parts.network import BenchNetwork, new_keys, started
+
+BLOCK_TIME = 1.0
+PARTS = ("throughput", "peers", "latency", "scaling")
+TASKS = 1000
+LATENCY = (sys.executable, "-m", "publish_parts.latency")
+
+
+def progress(text: str) -> None:
+    """Say what is done now."""
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+class Bench:
+    """One run of the whole, with what it has found."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self._rounds = 1 if options.quick else 3
+        self.ours = runs.Measured("ours", [])
+        self.peers: list[runs.Measured] = []
+        self.latency: dict[str, Any] | None = None
+        self.scaling: list[runs.Measured] = []
+
+    def throughput(self, network: BenchNetwork) -> None:
+        """This library: 1,000 tasks from one key."""
+        progress(f"ours, {TASKS:,} tasks")
+        keys = new_keys(network, self._rounds)
+        self.ours = runs.ours("ours", network, keys, TASKS, BLOCK_TIME)
+        report.print_ours(self.ours)
+
+    def beside(self, network: BenchNetwork) -> None:
+        """The published packages, with one thread and with 16."""
+        quick = self._options.quick
+        sizes = {1: 6, 16: 48} if quick else {1: 20, 16: 100}
+        deadline = 20.0 if quick else 180.0
+        for version in VERSIONS:
+            with contextlib.suppress(CannotRun):  # the table says so
+                python_of(version)
+            for threads, count in sizes.items():
+                keys = new_keys(network, self._rounds)
+                jobs = [Job(count, key, threads, deadline) for key in keys]
+                self.peers.append(runs.peer(version, network, jobs, BLOCK_TIME, progress))
+        report.print_peers(self.ours, self.peers)
+
+    def single(self) -> None:
+        """One publish at a time, with instant blocks."""
+        progress("latency")
+        with self._started("instant", None) as network:
+            keys = new_keys(network, 3)
+            job = Job(50, " ".join(keys), journal=str(network.file.parent / "journal.sqlite"))
+            self.latency = run(LATENCY, network, job, network.file.parent)
+        report.print_latency(self.latency)
+
+    def growing(self, network: BenchNetwork) -> None:
+        """The same with more and more tasks."""
+        sizes = [10, 100, 1000] + ([10_000] if self._options.full else [])
+        for count, key in zip(sizes, new_keys(network, len(sizes)), strict=True):
+            progress(f"scaling, {count:,} tasks")
+            self.scaling.append(runs.ours(f"{count}", network, [key], count, BLOCK_TIME))
+        report.print_scaling(self.scaling)
+
+    def run(self) -> None:
+        """Measure the parts that are asked for, and print their tables."""
+        parts = self._options.only
+        if {"throughput", "peers"} & set(parts):
+            with self._started("blocks", BLOCK_TIME) as network:
+                self.throughput(network)
+                if "peers" in parts:
+                    self.beside(network)
+        if "latency" in parts:
+            self.single()
+        if "scaling" in parts:
+            with self._started("scaling", BLOCK_TIME) as network:
+                self.growing(network)
+
+    @contextlib.contextmanager
+    def _started(self, name: str, block_time: float | None) -> Iterator[BenchNetwork]:
+        with started(self._folder / name, block_time) as network:
+            yield network
+
+    def targets(self) -> list[targets.Target]:
+        """What was asked for, as far as it was measured."""
+        return [
+            *targets.of_throughput(self.ours),
+            *targets.of_peers(self.ours, self.peers),
+            *targets.of_latency(self.latency),
+            *targets.of_scaling(self.scaling),
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {
+            "bench": "publish",
+            "quick": self._options.quick,
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+            "load": os.getloadavg()[0],
+            "ours": report.as_json(self.ours),
+            "peers": [report.as_json(peer) for peer in self.peers],
+            "latency_ms": report.latencies(self.latency) if self.latency else None,
+            "scaling": [report.as_json(measured) for measured in self.scaling],
+            "targets": [vars(target) for target in self.targets()],
+        }
+
+
+def main() -> int:
+    """Measure, print the tables, and the same as JSON on the last line."""
+    parser = argparse.ArgumentParser(description="How fast tasks are published.")
+    parser.add_argument("--quick", action="store_true", help="one run of each, within two minutes")
+    parser.add_argument("--full", action="store_true", help="10,000 tasks too")
+    parser.add_argument("--check", action="store_true", help="fail when a target is missed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    options = parser.parse_args()
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="ogpu-bench-") as folder:
+        bench = Bench(options, Path(folder))
+        try:
+            bench.run()
+        except CannotRun as error:  # of ours; a peer's is in the table
+            raise SystemExit(f"This library's publisher gave no result: {error}") from error
+    found = bench.targets()
+    targets.show(found)
+    print(f"{time.perf_counter() - begin:.0f} s in all, load {os.getloadavg()[0]:.1f}")
+    text = json.dumps(bench.document())
+    if options.json:
+        options.json.write_text(text + "\n")
+    print(text)
+    return 1 if options.check and not all(target.met for target in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

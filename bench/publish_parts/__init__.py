@@ -1,0 +1,1 @@
+"""What `bench/publish.py` is made of."""

@@ -1,0 +1,292 @@
+"""`AsyncClient`: the network from asyncio. It holds everything; `Client` is the same in sync form."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ogpu.content import ContentClient
+from ogpu.errors import (
+    ContractMissing,
+    InvalidInput,
+    NotConfirmed,
+    TaskCanceled,
+    TaskExpired,
+    TaskUnknown,
+    WaitTimeout,
+    WrongContract,
+)
+from ogpu.networks import Network, resolve_network
+from ogpu.protocol import checks
+from ogpu.protocol.chain import Chain
+from ogpu.protocol.management import Management
+from ogpu.protocol.market import Market
+from ogpu.protocol.vault import AsyncVault
+from ogpu.rpc.codec import checked_address
+from ogpu.tx.nonces import Nonces
+from ogpu.tx.signer import resolve_account
+from ogpu.tx.state import SendOptions
+from ogpu.types import (
+    ConfirmedResponse,
+    Response,
+    SourceInfo,
+    SourceSnapshot,
+    TaskInfo,
+    TaskSnapshot,
+    TaskStatus,
+)
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+CLOCK_SLACK = 15  # seconds that this machine's clock may be ahead of the chain's
+FIRST_POLL, LAST_POLL = 0.05, 2.0  # seconds between two looks at a task that is waited for
+WHY_NO_RESPONSE = {
+    TaskStatus.NEW: "No provider has taken it: does one run a function of that name for this source? "
+    "The output of `ogpu up` says why a task is not answered. ",
+    TaskStatus.ATTEMPTED: "A provider has taken it and not answered; its handler may be at work, or have "
+    "failed: the output of `ogpu up` says so. ",
+}
+
+
+class AsyncClient:
+    """A client of one network, for asyncio programs.
+
+    `network` is a `Network`, a name ("testnet"), a chain id, or None for the default one: the
+    network of `OGPU_NETWORK_FILE`, else the testnet. `private_key` is the key that signs; without
+    it, `CLIENT_PRIVATE_KEY`. `timeout` bounds each HTTP request: seconds, a finite number above 0.
+    Use it on one event loop, and close it: `async with AsyncClient() as client`.
+    """
+
+    def __init__(
+        self,
+        network: Network | str | int | None = None,
+        *,
+        private_key: str | LocalAccount | None = None,
+        timeout: float = 30,
+    ) -> None:
+        checks.check_timeout(timeout)
+        self.network = network = resolve_network(network)
+        self._private_key = private_key
+        self.chain = Chain(network, timeout=timeout)
+        self.content = ContentClient(upload_url=network.upload_url, gateway_urls=[network.gateway_url])
+        self.vault = AsyncVault(self.chain, private_key)
+        self._market = Market(self.chain, self.content)
+        self._management = Management(network.management_url, timeout=timeout)
+        self._nonces = Nonces(self.chain.rpc, network.chain_id, self.chain.transactions)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.content.close()
+        await self._management.close()
+        await self.chain.rpc.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
+
+    def _account(self, private_key: str | LocalAccount | None) -> LocalAccount:
+        return resolve_account(self._private_key if private_key is None else private_key)
+
+    async def publish_source(
+        self,
+        source_info: SourceInfo,
+        private_key: str | LocalAccount | None = None,
+        nonce: int | None = None,
+        auto_fix_nonce: bool = True,
+        max_retries: int = 3,
+    ) -> str:
+        """Publish a service; returns the checksummed address of the new Source.
+
+        What would fail is found first, and then nothing is uploaded or sent: `NoEnvironment`,
+        `NotEligible` (stake; facts in wei), `ContractReverted`, `InsufficientFunds` (gas),
+        `WrongChain`. `nonce` uses exactly that nonce; `auto_fix_nonce=False` reports a nonce
+        problem as `NonceConflict` instead of mending it; `max_retries` bounds new transactions.
+        """
+        checks.check_options(nonce, max_retries)
+        checks.check_source(source_info)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries)
+        return await self._market.publish_source(source_info, self._account(private_key), options)
+
+    async def publish_task(
+        self,
+        task_info: TaskInfo,
+        private_key: str | LocalAccount | None = None,
+        nonce: int | None = None,
+        auto_fix_nonce: bool = True,
+        max_retries: int = 3,
+    ) -> str:
+        """Publish a task and pay for it from the Vault balance; returns the address of the new Task.
+
+        What would fail is found first, and then nothing is uploaded or sent: `PaymentTooLow`,
+        `InvalidExpiry`, `SourceInactive`, `ContractMissing` or `WrongContract` (no source there),
+        `InsufficientVaultBalance` (facts in wei), `NotJSON`. A task is published once: when its
+        fate stays open (`TransactionUndetermined`), calling again waits on for the same transaction.
+        """
+        checks.check_options(nonce, max_retries)
+        checks.check_task(task_info)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries)
+        return await self._market.publish_task(task_info, self._account(private_key), options)
+
+    async def get_task_responses(
+        self, task_address: str, lower: int = 0, upper: int | None = None
+    ) -> list[Response]:
+        """The responses `[lower, upper)` of a task in the order of its attempts; all of them by default."""
+        checks.check_range(lower, upper)
+        return await self._market.responses(task_address, lower, upper)
+
+    async def get_confirmed_response(self, task_address: str) -> ConfirmedResponse:
+        """The confirmed response of a task, from the network's management service.
+
+        Raises `NotConfirmed` while there is none, `TaskUnknown` for what is no task, and
+        `ManagementUnavailable` when the service fails.
+        """
+        address = checked_address(task_address, "task")
+        data = await self._management.confirmed_response(address)
+        if data is not None:
+            return ConfirmedResponse(address=data["address"], data=data)
+        try:
+            task = await self._market.task(address)
+        except (ContractMissing, WrongContract) as error:
+            raise TaskUnknown(
+                f"There is no task at {address} on {self.network.name}.",
+                hint="Check the address and the network.",
+                facts={"task": address},
+            ) from error
+        raise NotConfirmed(
+            f"Task {address} has no confirmed response: it is {task.status.name}.",
+            hint="Under manual confirmation, call confirm_response() with one of its responses.",
+            facts={"task": address, "status": task.status},
+        )
+
+    async def confirm_response(
+        self,
+        response_address: str,
+        private_key: str | LocalAccount | None = None,
+        nonce: int | None = None,
+        auto_fix_nonce: bool = True,
+        max_retries: int = 3,
+    ) -> str:
+        """Confirm a response, which pays its provider; returns the transaction's hash.
+
+        Only the task's client or its agent may, while the task is RESPONDED under manual
+        confirmation; else `ContractReverted` with the contract's reason.
+        """
+        checks.check_options(nonce, max_retries)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries)
+        receipt = await self._market.confirm_response(response_address, self._account(private_key), options)
+        return receipt.hash
+
+    async def cancel_task(self, task_address: str, private_key: str | LocalAccount | None = None) -> str:
+        """Cancel a task that nobody has attempted; the payment goes back. Returns the transaction's hash."""
+        receipt = await self._market.cancel_task(task_address, self._account(private_key), SendOptions())
+        return receipt.hash
+
+    async def get_source(self, source_address: str) -> SourceSnapshot:
+        """A source at the latest block."""
+        return await self._market.source(source_address)
+
+    async def get_task(self, task_address: str) -> TaskSnapshot:
+        """A task at the latest block."""
+        return await self._market.task(task_address)
+
+    async def get_response(self, response_address: str) -> Response:
+        """A response at the latest block."""
+        return await self._market.response(response_address)
+
+    async def wait_for_response(self, task_address: str, timeout: float = 300) -> Response:
+        """Wait until a task has a response, and return it: the confirmed one, else the first.
+
+        Raises `TaskExpired` or `TaskCanceled` when none can come any more, and `WaitTimeout` (a
+        `TimeoutError`) after `timeout` seconds; the task itself goes on.
+        """
+        checks.check_wait(timeout)
+        deadline = asyncio.get_running_loop().time() + timeout
+        poll = FIRST_POLL
+        while True:
+            task = await self._market.task(task_address)
+            if task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
+                responses = await self._market.responses(task_address, 0, None)
+                if responses:  # a node that is behind may have none yet
+                    return next((r for r in responses if r.confirmed), responses[0])
+            if task.status is TaskStatus.EXPIRED:
+                raise TaskExpired(f"Task {task.address} expired; its payment went back to the Vault balance.")
+            if task.status is not TaskStatus.CANCELED and await self._is_over(task):
+                raise TaskExpired(
+                    f"Task {task.address} expired unanswered: it is {task.status.name}.",
+                    hint="vault.force_release_payment(task) brings the payment back.",
+                    facts={"task": task.address, "expiry": task.expiry_time},
+                )
+            if task.status is TaskStatus.CANCELED:
+                raise TaskCanceled(f"Task {task.address} was canceled.")
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise WaitTimeout(
+                    f"Task {task.address} has no response after {timeout:g} s: it is {task.status.name}.",
+                    hint=WHY_NO_RESPONSE.get(task.status, "") + "You may wait again with the same address.",
+                    facts={"task": task.address, "status": task.status, "timeout": timeout},
+                )
+            await asyncio.sleep(min(poll, left))
+            poll = min(poll * 1.5, LAST_POLL)
+
+    async def _is_over(self, task: TaskSnapshot) -> bool:
+        """Whether a task can have no response any more, though nobody has marked it EXPIRED."""
+        if task.expiry_time > time.time():
+            return False
+        _, chain_time = await self.chain.head()
+        return task.expiry_time <= max(chain_time, int(time.time()) - CLOCK_SLACK)
+
+    async def fetch_result(self, response: Response) -> Any:
+        """The JSON result that a response links to, checked against its CID.
+
+        Raises `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, or
+        `UnsupportedCID` for a link without one.
+        """
+        checks.check_response(response)
+        return await self.content.get_json(response.data)
+
+    async def fix_nonce(
+        self,
+        address: str | None = None,
+        private_key: str | LocalAccount | None = None,
+        *,
+        force: bool = False,
+    ) -> int:
+        """Replace stuck transactions of an account by empty ones and fill gaps; returns the next nonce.
+
+        What this program still waits for is left alone and reported (`NonceInUse`) unless `force`.
+        """
+        account = self._account(private_key)
+        if address is not None and checked_address(address) != account.address:
+            raise InvalidInput(
+                f"{address} is not the address of the key, {account.address}; only its own key can mend it."
+            )
+        return await self._nonces.fix(account, force=force)
+
+    async def get_nonce_info(
+        self, address: str | None = None, private_key: str | LocalAccount | None = None
+    ) -> dict[str, Any]:
+        """`address, mined_nonce, pending_nonce, cached_nonce, has_pending, pending_count` of an account."""
+        return await self._nonces.info(self._address(address, private_key))
+
+    async def reset_nonce_cache(
+        self, address: str | None = None, private_key: str | LocalAccount | None = None
+    ) -> None:
+        """Forget the cached nonce of an account on this network."""
+        self.chain.transactions.book.forget(self._address(address, private_key))
+
+    async def clear_all_nonce_caches(self) -> None:
+        """Forget the cached nonces of all accounts on this network."""
+        self.chain.transactions.book.forget()
+
+    def _address(self, address: str | None, private_key: str | LocalAccount | None) -> str:
+        return self._account(private_key).address if address is None else checked_address(address)

@@ -1,0 +1,135 @@
+"""`ogpu key`: keys in encrypted files."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ogpu import settings
+from ogpu.cli.screen import say
+from ogpu.errors import KeyMissing, KeystoreError
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+
+class Role(StrEnum):
+    """Whose key it is; each has its variables."""
+
+    client = "client"
+    provider = "provider"
+    master = "master"
+    agent = "agent"
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The keystore file.", show_default=False)]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file", metavar="PATH", help="A file with the password. Default: the terminal is asked."
+    ),
+]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def key() -> None:
+    """Keep private keys in encrypted files."""
+
+
+@app.command("new", short_help="Make a new key and its keystore.")
+def new(file: File, password_file: PasswordFile = None) -> None:
+    """Make a new private key, and write it to a new file that is encrypted with a password. The address is
+    shown; the key never is. Without the password nothing brings the key back.
+    """
+    from ogpu.tx.signer import account_from
+
+    path = _new_file(file)
+    password = _new_password(password_file)
+    _write(path, account_from("0x" + secrets.token_hex(32), "The new key"), password)
+
+
+@app.command("import", short_help="Put a key that you have into a keystore.")
+def import_(
+    file: File,
+    password_file: PasswordFile = None,
+    from_env: Annotated[
+        bool, typer.Option("--from-env", help="Take the key from {ROLE}_PRIVATE_KEY instead of asking.")
+    ] = False,
+    role: Annotated[Role, typer.Option("--role", help="Whose variable --from-env reads.")] = Role.client,
+) -> None:
+    """Write a private key that you have to a new file that is encrypted with a password. It is asked for on
+    the terminal without being shown, or taken from the environment.
+    """
+    from ogpu.tx.signer import account_from
+
+    path = _new_file(file)
+    variable = settings.ROLE_KEYS[role.value]
+    if from_env:
+        value = settings.variable(variable)
+        if value is None:
+            raise KeyMissing(f"No private key: {variable} is not set.")
+        account = account_from(value.strip(), variable)
+    else:
+        typed = _asked("Private key", f"Use --from-env and set {variable}.")
+        account = account_from(typed.strip(), "What you typed")
+    _write(path, account, _new_password(password_file))
+
+
+@app.command("address", short_help="Show whose key a keystore has.")
+def address(file: File, password_file: PasswordFile = None) -> None:
+    """Show the address of the key in a keystore. The password is only needed for a file that does not say."""
+    from ogpu.tx.signer import keystore_address, load_keystore
+
+    path = file.expanduser()
+    said = keystore_address(path)
+    say(said if said is not None else load_keystore(path, _password(password_file)).address)
+
+
+def _new_file(file: Path) -> Path:
+    """A path where nothing is yet; asked before a password is."""
+    from ogpu.tx.signer import refuse_existing
+
+    path = file.expanduser()
+    refuse_existing(path)
+    return path
+
+
+def _write(path: Path, account: LocalAccount, password: str) -> None:
+    from ogpu.tx.signer import write_keystore
+
+    write_keystore(path, account, password)
+    say(account.address)
+
+
+def _password(file: Path | None) -> str:
+    from ogpu.tx.signer import read_password
+
+    if file is not None:
+        return read_password(file.expanduser())
+    return _asked("Password", "Use --password-file.")
+
+
+def _new_password(file: Path | None) -> str:
+    from ogpu.tx.signer import read_password
+
+    if file is None:
+        return _asked("Password", "Use --password-file.", twice=True)
+    password = read_password(file.expanduser())
+    if not password:
+        raise KeystoreError("The password file is empty.", hint="A key needs a password.")
+    return password
+
+
+def _asked(what: str, otherwise: str, *, twice: bool = False) -> str:
+    """What a person types, unseen; where nobody can, an error says what to do instead."""
+    if not sys.stdin.isatty():
+        raise KeystoreError(f"{what}: there is no terminal to ask on.", hint=otherwise)
+    answer: str = typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
+    return answer

@@ -1,0 +1,21 @@
+"""The types of the functional API."""
+
+from ogpu.types import (
+    ConfirmedResponse,
+    DeliveryMethod,
+    ImageEnvironments,
+    Response,
+    SourceInfo,
+    TaskInfo,
+    TaskInput,
+)
+
+__all__ = [
+    "ConfirmedResponse",
+    "DeliveryMethod",
+    "ImageEnvironments",
+    "Response",
+    "SourceInfo",
+    "TaskInfo",
+    "TaskInput",
+]

@@ -1,0 +1,1 @@
+"""The demonstration: real sentences through a whole network."""

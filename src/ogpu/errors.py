@@ -1,0 +1,388 @@
+"""The errors of the library: one tree, each with facts, a hint, and whether trying again can help.
+
+OGPUError
+├── ConfigurationError (ValueError)
+│   ├── KeyMissing                   no private key where one is needed
+│   ├── KeyMalformed                 a private key that is none; it is never shown
+│   ├── KeystoreError                an encrypted key file that cannot be read or opened
+│   ├── UnknownChain · UnknownContract
+│   └── NetworkFileError             a network file: which one, which field, why
+├── InvalidInput (ValueError)        an argument that cannot be right, found before anything is sent
+│   ├── InvalidAddress
+│   ├── InvalidExpiry · PaymentTooLow · NoEnvironment
+│   └── NotJSON                      data that cannot be written as JSON
+├── ClientClosed (RuntimeError)      a client that is used after it was closed
+├── NotFound
+│   ├── ContractMissing              no contract at that address
+│   ├── WrongContract                a contract, but not of that kind
+│   ├── TaskUnknown                  the management service does not know the task
+│   └── NotConfirmed                 the task has no confirmed response yet
+├── StateError                       the chain's state forbids it now
+│   ├── SourceInactive
+│   ├── TaskExpired · TaskCanceled
+│   └── WaitTimeout (TimeoutError)   it did not happen in the time that the caller gave
+├── NotPermitted                     the caller may not do that
+│   └── NotEligible                  stake or whitelist entry missing in the Vault
+├── VaultError
+│   └── InsufficientVaultBalance     needed and available, in wei
+├── TransactionError
+│   ├── ContractReverted             the contract refuses: its reason, decoded
+│   ├── InsufficientFunds            not enough coin for gas and value
+│   ├── NonceConflict                the nonce is taken or leaves a gap
+│   ├── NonceInUse                   this program still waits for a transaction at that nonce
+│   ├── TransactionUndetermined      sent, and the chain has not told its fate yet
+│   ├── SignerFailed                 a signer raised, or did not sign what was asked for
+│   └── TransactionDropped           replaced by another transaction at its nonce
+├── NetworkError
+│   ├── RPCUnreachable               connection refused, reset or timed out
+│   ├── RPCInvalidResponse           an answer that is not JSON-RPC
+│   ├── RPCRateLimited
+│   ├── NodeBehind                   a replica that has not seen a block yet
+│   ├── RPCFailed                    the node's own error: code and message
+│   ├── WrongChain                   the node serves another chain
+│   └── ManagementUnavailable
+├── JournalError                     the record of transactions cannot be read or written
+│   ├── JournalUnavailable           locked for too long, or its database does not answer
+│   └── JournalIncompatible          another program's file, or a newer version's
+├── ContentError
+│   ├── ContentUnavailable           could not be uploaded or fetched
+│   ├── ContentTooLarge
+│   ├── ContentMismatch              the bytes are not what the CID names
+│   ├── ContentInvalid               verified bytes that are not what was asked for, such as not JSON
+│   └── UnsupportedCID (ValueError)
+├── HandlerError
+│   ├── HandlerSignatureError (TypeError)   refused when the file is loaded
+│   ├── HandlerFileError             a handler file that cannot be loaded
+│   ├── HandlerMissing               no handler of that name
+│   ├── HandlerInputInvalid          the task's data does not fit the input model
+│   ├── HandlerFailed                raised, or returned the wrong type
+│   ├── HandlerTimeout
+│   └── HandlerCrashed               its process ended
+│       └── ContainerUnreachable     a source's container does not answer
+└── LocalNetworkError
+    ├── NodeMissing                  no anvil and no way to get one
+    ├── NodeFailed                   anvil did not start, or died
+    ├── PortTaken
+    └── AlreadyRunning               that network file or state folder is in use
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class OGPUError(Exception):
+    """The root: a message, the facts behind it, and a hint that says what to do."""
+
+    retryable: ClassVar[bool] = False  # whether the same call may succeed later, unchanged
+
+    def __init__(self, message: str, *, hint: str = "", facts: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.facts: dict[str, Any] = dict(facts or {})
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(OGPUError, ValueError):
+    """A setting is missing or wrong."""
+
+
+class KeyMissing(ConfigurationError):
+    """No private key was given and none is set."""
+
+
+class KeyMalformed(ConfigurationError):
+    """What was given as a private key is none."""
+
+
+class KeystoreError(ConfigurationError):
+    """An encrypted key file cannot be used; neither the password nor the key is ever shown."""
+
+
+class UnknownChain(ConfigurationError):
+    """No network of that name or chain id is known, or none is selected."""
+
+
+class UnknownContract(ConfigurationError):
+    """The network names no contract of that name."""
+
+
+class NetworkFileError(ConfigurationError):
+    """A network file cannot be used; the message names the file, the field and the reason."""
+
+
+class InvalidInput(OGPUError, ValueError):
+    """An argument cannot be right; nothing was uploaded or sent."""
+
+
+class InvalidAddress(InvalidInput):
+    """Not an address."""
+
+
+class InvalidExpiry(InvalidInput):
+    """A task's expiry is past, or further off than its source allows."""
+
+
+class PaymentTooLow(InvalidInput):
+    """A task's payment is under its source's price floor."""
+
+
+class NoEnvironment(InvalidInput):
+    """A source without any environment URL."""
+
+
+class NotJSON(InvalidInput):
+    """Data that cannot be written as JSON."""
+
+
+class ClientClosed(OGPUError, RuntimeError):
+    """A client was closed and is used again."""
+
+
+class NotFound(OGPUError):
+    """Something asked for is not there."""
+
+
+class ContractMissing(NotFound):
+    """There is no contract at that address."""
+
+
+class WrongContract(NotFound):
+    """There is a contract at that address, but not of the kind that is needed."""
+
+
+class TaskUnknown(NotFound):
+    """The management service does not know that task."""
+
+
+class NotConfirmed(NotFound):
+    """The task has no confirmed response yet."""
+
+    retryable = True
+
+
+class StateError(OGPUError):
+    """The present state on chain does not allow it."""
+
+
+class SourceInactive(StateError):
+    """The source was inactivated; that is for good."""
+
+
+class TaskExpired(StateError):
+    """The task's time is over."""
+
+
+class TaskCanceled(StateError):
+    """The task was canceled by its client."""
+
+
+class WaitTimeout(StateError, TimeoutError):
+    """What was waited for did not happen in time; it still may."""
+
+    retryable = True
+
+
+class NotPermitted(OGPUError):
+    """The sender may not do that."""
+
+
+class NotEligible(NotPermitted):
+    """The account lacks the stake or the whitelist entry that the Vault asks for."""
+
+
+class VaultError(OGPUError):
+    """Money in the Vault does not suffice."""
+
+
+class InsufficientVaultBalance(VaultError):
+    """The Vault balance is short; facts: account, needed, available (wei)."""
+
+
+class TransactionError(OGPUError):
+    """A transaction failed, or its fate is not known."""
+
+
+class ContractReverted(TransactionError):
+    """The contract refuses the call; `reason` is the decoded revert reason."""
+
+    def __init__(
+        self, message: str, *, reason: str = "", hint: str = "", facts: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, facts=facts)
+        self.reason = reason
+
+
+class InsufficientFunds(TransactionError):
+    """The account cannot pay for gas and value; facts: account, needed, available (wei)."""
+
+
+class NonceConflict(TransactionError):
+    """The nonce is used already, or nonces before it are missing."""
+
+
+class NonceInUse(TransactionError):
+    """This program still waits for a transaction at a nonce that would be replaced."""
+
+
+class TransactionUndetermined(TransactionError):
+    """The transaction was sent and its fate is not known yet; facts: hash, nonce.
+
+    It may still be mined. Do not publish again: call with the same nonce, or look the hash up.
+    """
+
+
+class SignerFailed(TransactionError):
+    """A signer raised, or returned something else than it was asked to sign; nothing was sent."""
+
+
+class TransactionDropped(TransactionError):
+    """Another transaction took this one's nonce, so this one can never be mined."""
+
+
+class NetworkError(OGPUError):
+    """The network between us and a service failed."""
+
+    retryable = True
+
+
+class RPCUnreachable(NetworkError):
+    """The node did not answer: refused, reset or timed out."""
+
+
+class RPCInvalidResponse(NetworkError):
+    """The node's answer is not JSON-RPC (a proxy's HTML page, say)."""
+
+
+class RPCRateLimited(NetworkError):
+    """The node asks to slow down."""
+
+
+class NodeBehind(NetworkError):
+    """The node has not seen a block that another node of the chain has."""
+
+
+class RPCFailed(NetworkError):
+    """The node answered with an error; `code`, `rpc_message` and `data` are its own."""
+
+    retryable = False
+
+    def __init__(
+        self, message: str, *, code: int = 0, rpc_message: str = "", data: Any = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, facts={"code": code})
+        self.code = code
+        self.rpc_message = rpc_message
+        self.data = data
+
+
+class WrongChain(NetworkError):
+    """The node serves another chain than the one configured."""
+
+    retryable = False
+
+
+class ManagementUnavailable(NetworkError):
+    """The management service did not answer as it should."""
+
+
+class JournalError(OGPUError):
+    """The journal cannot be read or written; nothing was sent that is not in it. Facts: journal, reason."""
+
+
+class JournalUnavailable(JournalError):
+    """The journal is locked, or its database does not answer, for longer than we wait."""
+
+    retryable = True
+
+
+class JournalIncompatible(JournalError):
+    """What is there is no journal, or one that another version of the library wrote."""
+
+
+class ContentError(OGPUError):
+    """Content could not be stored, fetched or trusted."""
+
+
+class ContentUnavailable(ContentError):
+    """No store took the content, or no gateway gave it."""
+
+    retryable = True
+
+
+class ContentTooLarge(ContentError):
+    """Content is over the size limit; facts: limit, size when known (bytes)."""
+
+
+class ContentMismatch(ContentError):
+    """The bytes are not those that the CID names, or a store named other bytes than we sent."""
+
+
+class ContentInvalid(ContentError):
+    """The content is authentic but not what was asked for, such as not JSON."""
+
+
+class UnsupportedCID(ContentError, ValueError):
+    """Not a CID, or of a kind that cannot be checked; the message names the kind."""
+
+
+class HandlerError(OGPUError):
+    """A handler did not give a result."""
+
+
+class HandlerSignatureError(HandlerError, TypeError):
+    """A handler is not a function of one pydantic model to another."""
+
+
+class HandlerFileError(HandlerError):
+    """A handler file cannot be loaded."""
+
+
+class HandlerMissing(HandlerError):
+    """No handler has that name."""
+
+
+class HandlerInputInvalid(HandlerError):
+    """The task's data does not fit the handler's input model."""
+
+
+class HandlerFailed(HandlerError):
+    """The handler raised, or returned something else than its declared model."""
+
+
+class HandlerTimeout(HandlerError):
+    """The handler did not finish in time and was stopped."""
+
+
+class HandlerCrashed(HandlerError):
+    """The handler's process ended before it gave a result."""
+
+
+class ContainerUnreachable(HandlerCrashed):
+    """A source's container does not take tasks: not running, or its port is not reachable."""
+
+    retryable = True
+
+
+class LocalNetworkError(OGPUError):
+    """The local network cannot start or cannot go on."""
+
+
+class NodeMissing(LocalNetworkError):
+    """There is no anvil and no way to install it."""
+
+
+class NodeFailed(LocalNetworkError):
+    """anvil did not start, or ended while it was needed."""
+
+
+class PortTaken(LocalNetworkError):
+    """The port is in use by another program."""
+
+
+class AlreadyRunning(LocalNetworkError):
+    """Another local network uses that network file or state folder."""

@@ -1,0 +1,227 @@
+"""What would fail on chain, found before anything is uploaded or sent. Pure: values in, errors out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ogpu.errors import (
+    InsufficientVaultBalance,
+    InvalidExpiry,
+    InvalidInput,
+    NoEnvironment,
+    NotEligible,
+    PaymentTooLow,
+    SourceInactive,
+)
+from ogpu.text import shown
+from ogpu.types import (
+    DeliveryMethod,
+    ImageEnvironments,
+    Response,
+    SourceInfo,
+    SourceSnapshot,
+    SourceStatus,
+    TaskInfo,
+    TaskInput,
+)
+
+UINT256_MAX = 2**256 - 1
+COIN = 10**18
+MILLISECONDS = 10**11  # a Unix time above this, in the year 5138, is meant in milliseconds
+LAST_NONCE = 2**64 - 2  # EIP-2681
+LONGEST_TIME = 10**9  # seconds; clocks and timers of the system take no number of any size
+
+
+def coins(wei: int) -> str:
+    """An amount for people, exact: "0.01 OGPU (10000000000000000 wei)"."""
+    whole, rest = divmod(wei, COIN)
+    decimals = f"{rest:018d}".rstrip("0")
+    return f"{whole}{'.' + decimals if decimals else ''} OGPU ({wei} wei)"
+
+
+def check_amount(value: object, name: str) -> int:
+    """A whole number of wei or seconds that fits the contracts."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(
+            f"{name} is {shown(value)}, not a whole number.",
+            hint="Amounts are whole wei (10**16, or Web3.to_wei(0.01, 'ether')), times whole seconds.",
+            facts={"field": name},
+        )
+    if not 0 <= value <= UINT256_MAX:
+        raise InvalidInput(
+            f"{name} is {shown(value)}; it must be from 0 to 2**256 - 1.", facts={"field": name}
+        )
+    return value
+
+
+def check_type(value: object, kind: type, name: str) -> None:
+    """An argument of one class."""
+    if not isinstance(value, kind):
+        raise InvalidInput(
+            f"{name} is {shown(value)}; it must be of type {kind.__name__}.", facts={"field": name}
+        )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_options(nonce: Any, max_retries: Any) -> None:
+    """How to send: a nonce that can be, or None; and at least one transaction."""
+    if nonce is not None and not (_is_whole(nonce, 0) and nonce <= LAST_NONCE):
+        raise InvalidInput(
+            f"nonce is {shown(nonce)}; it must be a whole number from 0 to 2**64 - 2, or None.",
+            facts={"field": "nonce"},
+        )
+    if not _is_whole(max_retries, 1):
+        raise InvalidInput(
+            f"max_retries is {shown(max_retries)}; it must be a whole number from 1 on.",
+            facts={"field": "max_retries"},
+        )
+
+
+def check_range(lower: Any, upper: Any) -> None:
+    """A half-open range; no upper bound means all."""
+    if not _is_whole(lower, 0) or not (upper is None or _is_whole(upper, lower)):
+        raise InvalidInput(
+            f"lower={shown(lower)}, upper={shown(upper)}: they must be whole numbers, 0 <= lower <= upper.",
+            hint="upper=None means all.",
+        )
+
+
+def check_timeout(value: Any) -> None:
+    """How long one request may take: seconds, above 0 and finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
+        raise InvalidInput(
+            f"timeout is {shown(value)}; it must be a number of seconds above 0, and at most 10**9.",
+            facts={"field": "timeout"},
+        )
+
+
+def check_wait(value: Any) -> None:
+    """How long to wait: seconds from 0 on; infinity means for ever."""
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not (0 <= value <= LONGEST_TIME or value == math.inf):
+        raise InvalidInput(
+            f"timeout is {shown(value)}; it must be a number of seconds from 0 to 10**9, or math.inf.",
+            facts={"field": "timeout"},
+        )
+
+
+def check_response(response: Response) -> None:
+    """A response as `get_task_responses` gives it, with the link to its result."""
+    check_type(response, Response, "response")
+    check_type(response.data, str, "response.data")
+
+
+def check_source(info: SourceInfo) -> None:
+    """A source's own values, before the chain is asked."""
+    check_type(info, SourceInfo, "source_info")
+    check_type(info.imageEnvs, ImageEnvironments, "imageEnvs")
+    for name in ("name", "description", "logoUrl"):
+        check_type(getattr(info, name), str, name)
+    for name in ("cpu", "nvidia", "amd"):
+        check_type(getattr(info.imageEnvs, name), str, f"imageEnvs.{name}")
+    if not info.imageEnvs.environments:
+        raise NoEnvironment(
+            "A source needs the docker-compose URL of at least one environment.",
+            hint="Give ImageEnvironments(cpu=…), nvidia= or amd=.",
+        )
+    for name in ("minPayment", "minAvailableLockup", "maxExpiryDuration"):
+        check_amount(getattr(info, name), name)
+    if not _is_whole(info.deliveryMethod, 0) or info.deliveryMethod not in list(DeliveryMethod):
+        raise InvalidInput(
+            f"deliveryMethod is {shown(info.deliveryMethod)}.",
+            hint="Use DeliveryMethod.MANUAL_CONFIRMATION or DeliveryMethod.FIRST_RESPONSE.",
+            facts={"field": "deliveryMethod"},
+        )
+
+
+@dataclass(frozen=True)
+class Stake:
+    """What the Vault asks of a client that publishes sources, and what it has; lockups in wei."""
+
+    whitelisted: bool
+    lockup: int
+    lockup_per_source: int
+    active_sources: int
+
+
+def check_stake(client: str, stake: Stake) -> None:
+    """Eligibility counting the source that is to be published."""
+    needed = stake.lockup_per_source * (stake.active_sources + 1)
+    if stake.whitelisted or stake.lockup >= needed:
+        return
+    raise NotEligible(
+        f"{client} may not publish another source: it has {stake.active_sources} active ones and a lockup of "
+        f"{coins(stake.lockup)}, and {coins(needed)} is needed.",
+        hint=f"Deposit and lock the rest: client.vault.deposit({needed - stake.lockup}) and "
+        f"client.vault.lock({needed - stake.lockup}).",
+        facts={"account": client, "needed": needed, "available": stake.lockup},
+    )
+
+
+def check_task(info: TaskInfo) -> None:
+    """A task's own values, before the chain is asked."""
+    check_type(info, TaskInfo, "task_info")
+    check_type(info.config, TaskInput, "config")
+    check_amount(info.payment, "payment")
+    check_amount(info.expiryTime, "expiryTime")
+    if not isinstance(info.config.function_name, str) or not info.config.function_name:
+        raise InvalidInput(
+            "function_name must be the name of a function of the source.", facts={"field": "function_name"}
+        )
+    check_type(info.config.extra, dict, "config.extra")
+    if not isinstance(info.config.data, dict):
+        from pydantic import BaseModel  # takes long to import
+
+        if not isinstance(info.config.data, BaseModel):
+            raise InvalidInput(
+                f"data is {shown(info.config.data)}; it must be a dictionary or a pydantic model.",
+                facts={"field": "data"},
+            )
+
+
+def check_task_for_source(
+    info: TaskInfo, source: SourceSnapshot, client: str, balance: int, now: int
+) -> None:
+    """A task against its source and the client's Vault balance (wei), at the chain's time `now`."""
+    if source.status is not SourceStatus.ACTIVE:
+        raise SourceInactive(
+            f"Source {source.address} is inactive; it takes no tasks any more.",
+            hint="Choose another source, or publish a new one.",
+            facts={"source": source.address},
+        )
+    if info.payment < source.min_payment:
+        raise PaymentTooLow(
+            f"The payment is {coins(info.payment)}; source {source.address} asks at least "
+            f"{coins(source.min_payment)}.",
+            facts={"payment": info.payment, "min_payment": source.min_payment},
+        )
+    _check_expiry(info.expiryTime, source.max_expiry_duration, now)
+    if balance < info.payment:
+        raise InsufficientVaultBalance(
+            f"The Vault balance of {client} is {coins(balance)}; the payment is {coins(info.payment)}.",
+            hint=f"Deposit at least the rest: client.vault.deposit({info.payment - balance}).",
+            facts={"account": client, "needed": info.payment, "available": balance},
+        )
+
+
+def _check_expiry(expiry: int, longest: int, now: int) -> None:
+    facts = {"expiry": expiry, "now": now, "max_expiry_duration": longest}
+    if expiry <= now:
+        raise InvalidExpiry(
+            f"expiryTime {expiry} is {now - expiry} s in the past.",
+            hint="It is a Unix time in seconds: int(time.time()) + 3600 is in one hour.",
+            facts=facts,
+        )
+    if expiry > now + longest:
+        raise InvalidExpiry(
+            f"expiryTime {expiry} is {expiry - now} s ahead; the source allows at most {longest} s.",
+            hint="It is a Unix time in seconds, not milliseconds."
+            if expiry > MILLISECONDS
+            else f"int(time.time()) + {longest} is the latest that the source takes.",
+            facts=facts,
+        )

@@ -1,0 +1,1 @@
+"""JSON-RPC with batches and failover (`transport`), and the pure encoding of calls (`codec`)."""

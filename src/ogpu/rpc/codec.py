@@ -1,0 +1,251 @@
+"""Pure encoding and decoding: calls, results, logs, reverts and addresses, through the contracts' ABIs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ogpu.errors import InvalidAddress, RPCInvalidResponse
+from ogpu.text import printable, shown
+
+if TYPE_CHECKING:
+    from eth_abi.codec import ABICodec
+
+ZERO_ADDRESS = "0x" + "00" * 20
+CONTRACTS = ("Manager", "Nexus", "Controller", "Terminal", "Vault", "Source", "Task", "Response")
+
+ERROR_STRING = "08c379a0"  # Error(string), Solidity's revert reason
+PANIC = "4e487b71"  # Panic(uint256)
+PANIC_NAMES = {  # Solidity documentation, "Panic via assert and Error via require"
+    0x01: "assertion failed",
+    0x11: "arithmetic overflow",
+    0x12: "division by zero",
+    0x21: "value outside its enum",
+    0x22: "badly encoded storage bytes",
+    0x31: "pop on an empty array",
+    0x32: "index out of bounds",
+    0x41: "too much memory",
+    0x51: "call of an uninitialised function",
+}
+
+LONGEST_REASON = 300  # characters
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+def keccak(data: bytes) -> bytes:
+    """Keccak-256."""
+    from eth_hash.auto import keccak as keccak_256
+
+    return keccak_256(data)
+
+
+def checksum(address: str) -> str:
+    """The EIP-55 spelling of an address that a node gave."""
+    digits = address[2:].lower()
+    hashed = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(nibble, 16) >= 8 else digit
+        for digit, nibble in zip(digits, hashed, strict=False)
+    )
+
+
+def checked_address(address: object, what: str = "address") -> str:
+    """A caller's address in its EIP-55 spelling; a wrong checksum is an error, not corrected."""
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+        raise InvalidAddress(
+            f"The {what} is no address: {shown(address)}.",
+            hint="An address is 0x and 40 hexadecimal digits.",
+        )
+    spelled = checksum(address)
+    digits = address[2:]
+    if address != spelled and digits not in (digits.lower(), digits.upper()):
+        raise InvalidAddress(
+            f"The {what} {address} has a wrong checksum: a character is mistyped.",
+            hint="Copy it again, or write it all in lower case if you are sure.",
+        )
+    return spelled
+
+
+@cache
+def _codec() -> ABICodec:
+    """eth-abi's codec, but text that is not UTF-8 is replaced: a stranger's string must not stop a read."""
+    from eth_abi.codec import ABICodec
+    from eth_abi.decoding import StringDecoder
+    from eth_abi.encoding import TextStringEncoder
+    from eth_abi.registry import BaseEquals, registry
+
+    class LenientStringDecoder(StringDecoder):
+        def __init__(self) -> None:
+            super().__init__(handle_string_errors="replace")  # type: ignore[no-untyped-call]
+
+    lenient = registry.copy()
+    lenient.unregister("string")
+    lenient.register(BaseEquals("string"), TextStringEncoder, LenientStringDecoder, label="string")
+    return ABICodec(lenient)
+
+
+def _type(entry: Mapping[str, Any]) -> str:
+    kind: str = entry["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(map(_type, entry['components']))}){kind[5:]}"
+
+
+def _spelled(value: Any, entry: Mapping[str, Any]) -> Any:
+    """A decoded value with its addresses in EIP-55 spelling."""
+    kind: str = entry["type"]
+    if kind.endswith("[]"):
+        inner = {**entry, "type": kind[:-2]}
+        return [_spelled(item, inner) for item in value]
+    if kind == "address":
+        return checksum(value)
+    if kind == "tuple":
+        return tuple(map(_spelled, value, entry["components"]))
+    return value
+
+
+@dataclass(frozen=True)
+class Function:
+    """A contract's function: what it takes and gives, in the ABI's terms."""
+
+    name: str
+    inputs: tuple[Mapping[str, Any], ...]
+    outputs: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def selector(self) -> bytes:
+        signature = f"{self.name}({','.join(map(_type, self.inputs))})"
+        return keccak(signature.encode())[:4]
+
+    def encode(self, *arguments: Any) -> str:
+        """Calldata as 0x-prefixed hex."""
+        return "0x" + (self.selector + _codec().encode([_type(i) for i in self.inputs], arguments)).hex()
+
+    def decode(self, data: object) -> Any:
+        """The result: one value, or a tuple of several."""
+        from eth_abi.exceptions import DecodingError
+
+        try:
+            raw = bytes.fromhex(str(data)[2:])
+            values = _codec().decode([_type(o) for o in self.outputs], raw)
+        except (DecodingError, ValueError, OverflowError) as error:
+            raise RPCInvalidResponse(
+                f"The answer to {self.name}() cannot be decoded: {printable(str(error), 200)}"
+            ) from error
+        spelled = tuple(map(_spelled, values, self.outputs))
+        return spelled[0] if len(spelled) == 1 else spelled
+
+
+@dataclass(frozen=True)
+class Event:
+    """A contract's event."""
+
+    name: str
+    inputs: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def topic(self) -> str:
+        return "0x" + keccak(f"{self.name}({','.join(map(_type, self.inputs))})".encode()).hex()
+
+    def decode(self, log: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name. Indexed ones are of static types in this protocol."""
+        from eth_abi.exceptions import DecodingError
+
+        topics = iter(log["topics"][1:])
+        plain = [entry for entry in self.inputs if not entry["indexed"]]
+        try:
+            values = iter(_codec().decode([_type(e) for e in plain], bytes.fromhex(log["data"][2:])))
+            decoded = {}
+            for entry in self.inputs:
+                raw = (
+                    _codec().decode([_type(entry)], bytes.fromhex(next(topics)[2:]))[0]
+                    if entry["indexed"]
+                    else next(values)
+                )
+                decoded[entry["name"]] = _spelled(raw, entry)
+        except (DecodingError, ValueError, OverflowError, StopIteration) as error:
+            raise RPCInvalidResponse(
+                f"A log of {self.name} cannot be decoded: {printable(str(error), 200)}"
+            ) from error
+        return decoded
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What one kind of contract offers."""
+
+    name: str
+    functions: Mapping[str, Function]
+    events: Mapping[str, Event]
+    errors: Mapping[str, Function]  # by selector, in hex
+
+
+@cache
+def interface(contract: str) -> Interface:
+    """The interface of a contract by its name, such as "Nexus"."""
+    text = resources.files("ogpu").joinpath("abi", f"{contract}.json").read_text(encoding="utf-8")
+    functions, events, errors = {}, {}, {}
+    for entry in json.loads(text)["abi"]:
+        inputs = tuple(entry.get("inputs", ()))
+        if entry["type"] == "function":
+            functions[entry["name"]] = Function(entry["name"], inputs, tuple(entry["outputs"]))
+        elif entry["type"] == "event":
+            events[entry["name"]] = Event(entry["name"], inputs)
+        elif entry["type"] == "error":
+            error = Function(entry["name"], (), inputs)
+            signature = f"{entry['name']}({','.join(map(_type, inputs))})"
+            errors[keccak(signature.encode())[:4].hex()] = error
+    return Interface(contract, functions, events, errors)
+
+
+def decode_logs(
+    contract: str, logs: Sequence[Mapping[str, Any]], address: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The events of one contract among logs, each as its name and arguments."""
+    by_topic = {event.topic: event for event in interface(contract).events.values()}
+    found = []
+    for log in logs:
+        if str(log["address"]).lower() != address.lower() or not log["topics"]:
+            continue
+        if event := by_topic.get(log["topics"][0]):
+            found.append((event.name, event.decode(log)))
+    return found
+
+
+def decode_revert(data: object) -> str:
+    """What revert data says, in one line: a reason string, a named panic, a custom error, or the bytes.
+
+    Anyone can deploy a contract that says anything, so the line is printable and bounded.
+    """
+    return printable(_revert_words(data), LONGEST_REASON)
+
+
+def _revert_words(data: object) -> str:
+    if not isinstance(data, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})*", data) or len(data) < 10:
+        return ""
+    from eth_abi.exceptions import DecodingError
+
+    selector, body = data[2:10], bytes.fromhex(data[10:])
+    try:
+        if selector == ERROR_STRING:
+            return str(_codec().decode(["string"], body)[0])
+        if selector == PANIC:
+            (code,) = _codec().decode(["uint256"], body)
+            return f"Panic(0x{code:02x}): {PANIC_NAMES.get(code, 'unknown code')}"
+        for contract in CONTRACTS:
+            if error := interface(contract).errors.get(selector):
+                values = _codec().decode([_type(o) for o in error.outputs], body)
+                return f"{error.name}({', '.join(_worded(v) for v in values)})"
+    except (DecodingError, ValueError, OverflowError):
+        pass  # malformed data is shown whole below
+    return f"unknown error {data[:200]}"
+
+
+def _worded(value: Any) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,55 @@
+"""The only reader of the environment: variables, the `.env` file of the working directory, user folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ogpu.errors import ConfigurationError
+
+NETWORK_FILE = "OGPU_NETWORK_FILE"
+JOURNAL = "OGPU_JOURNAL"
+ROLE_KEYS = {role: f"{role.upper()}_PRIVATE_KEY" for role in ("client", "provider", "master", "agent")}
+ROLE_KEYSTORES = {role: f"{role.upper()}_KEYSTORE" for role in ROLE_KEYS}
+
+
+def variable(name: str) -> str | None:
+    """The value of a variable; the environment wins over `.env`, and empty counts as unset."""
+    if value := os.environ.get(name):
+        return value
+    if not Path(".env").is_file():
+        return None
+    from dotenv import dotenv_values
+
+    try:
+        return dotenv_values(".env").get(name) or None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The file .env in {Path.cwd()} cannot be read: {type(error).__name__}.",
+            hint="It must be UTF-8 text with lines NAME=value.",
+        ) from None  # the cause may quote a key
+
+
+def network_file() -> Path | None:
+    """The network file that this program is to use, when one is set."""
+    value = variable(NETWORK_FILE)
+    return Path(value).expanduser() if value else None
+
+
+def journal() -> str | None:
+    """Where this program's journal is to be, when that is set: a path or a PostgreSQL URL."""
+    return variable(JOURNAL)
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be made again, such as the node's binary."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ogpu")
+
+
+def state_folder() -> Path:
+    """Where things are kept that a user would miss, such as the default network file."""
+    from platformdirs import user_state_path
+
+    return user_state_path("ogpu")

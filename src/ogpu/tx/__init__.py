@@ -1,0 +1,1 @@
+"""Transactions: what a node's reply means and fees (pure), keys, and the manager that sends."""

@@ -1,0 +1,70 @@
+"""The command's help and its version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ogpu
+from tests.localnet.commands import ogpu as run_ogpu
+
+HEAVY = ("asyncio", "aiohttp", "eth_account", "web3", "rich.console", "pydantic_core", "orjson", "ssl")
+
+
+def test_without_arguments_it_shows_its_help(tmp_path: Path) -> None:
+    _, alone = run_ogpu(tmp_path)
+    code, asked = run_ogpu(tmp_path, "--help")
+    assert code == 0
+    assert alone == asked
+    for command in ("up", "down", "demo", "key"):
+        assert f"  {command} " in asked
+    assert max(map(len, asked.splitlines())) <= 80
+    assert "..." not in asked.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", ["up", "down", "demo", "key", "key new", "key import", "key address"])
+def test_each_command_has_help(tmp_path: Path, command: str) -> None:
+    code, said = run_ogpu(tmp_path, *command.split(), "--help")
+    assert code == 0
+    assert said.startswith("Usage: ")
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_all_promised_options_are_there(tmp_path: Path) -> None:
+    _, said = run_ogpu(tmp_path, "up", "--help")
+    for option in (
+        *("--network-file", "--detach", "--chain-id", "--block-time", "--port", "--providers"),
+        *("--handlers", "--as", "--state", "--no-provider"),
+    ):
+        assert f"  {option} " in said
+
+
+def test_version(tmp_path: Path) -> None:
+    assert run_ogpu(tmp_path, "--version") == (0, f"ogpu {ogpu.__version__}\n")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, contextlib, io\nsys.argv = ['ogpu', '--help']\nfrom ogpu.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main()\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert set(done.stdout.split()) & set(HEAVY) == set()
+
+
+def test_a_terminal_without_our_characters_is_no_failure(tmp_path: Path) -> None:
+    code, said = run_ogpu(
+        tmp_path,
+        "up",
+        "--network-file",
+        "fö…/\N{SNOWMAN}",
+        "--port",
+        "0",
+        variables={"PYTHONIOENCODING": "ascii"},
+    )
+    assert code == 2
+    assert "Traceback" not in said

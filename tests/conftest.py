@@ -1,0 +1,80 @@
+"""Real networks for the tests: each is `ogpu up` as a process of its own, on free ports."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ogpu.client import clear_all_nonce_caches, default
+from tests.support.localnet import RunningNetwork, started
+
+TESTNET_CHAIN_ID = 200820172034
+
+
+# A shell that runs us in the background may have us ignore these, and our children with us.
+for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, handler)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings of whoever runs it, nor a `.env` file, nor another test's default network."""
+    for name in ("OGPU_NETWORK_FILE", "CLIENT_PRIVATE_KEY", "PROVIDER_PRIVATE_KEY", "MASTER_PRIVATE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(default, "_selected", None)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def working_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
+    """A network that stands in for the testnet, with a provider that runs the example handlers."""
+    with started(tmp_path_factory.mktemp("working"), "--as", "testnet") as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def bare_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
+    """A network without a provider, whose chain tests may wind back."""
+    with started(tmp_path_factory.mktemp("bare"), "--no-provider") as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def held_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
+    """A network without a provider that mines only when a test says so."""
+    with started(tmp_path_factory.mktemp("held"), "--no-provider", "--block-time", "3600") as network:
+        yield network
+
+
+@pytest.fixture
+def working(working_network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> RunningNetwork:
+    """The network with a provider, selected as a user would select it."""
+    working_network.select(monkeypatch)
+    return working_network
+
+
+@pytest.fixture
+def bare(bare_network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningNetwork]:
+    """The network without a provider, selected, and wound back after the test."""
+    yield from wound_back(bare_network, monkeypatch)
+
+
+@pytest.fixture
+def held(held_network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningNetwork]:
+    """A network that mines at once until the test says `evm_setAutomine` False, wound back after it."""
+    held_network.rpc("evm_setAutomine", True)
+    yield from wound_back(held_network, monkeypatch)
+
+
+def wound_back(network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningNetwork]:
+    """Select a network, and leave its chain as it was."""
+    network.select(monkeypatch)
+    snapshot = network.rpc("evm_snapshot")
+    yield network
+    network.rpc("anvil_dropAllTransactions")
+    network.rpc("evm_revert", snapshot)
+    clear_all_nonce_caches()  # the chain went back, which no real one does

@@ -1,0 +1,122 @@
+"""The codec beside web3 and eth-abi, and on what strangers and broken nodes give."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from eth_abi.abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
+from web3 import Web3
+
+from ogpu.errors import InvalidAddress, RPCInvalidResponse
+from ogpu.rpc.codec import CONTRACTS, checked_address, checksum, decode_logs, decode_revert, interface
+
+NEXUS = "0x2b0cC6058313801D5feb184a539e3a0C5A87a6a1"
+
+
+DEPLOYED = Path(__file__).parents[2] / "contracts" / "interface.json"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_selector_and_topic_is_the_deployed_one(contract: str) -> None:
+    deployed = json.loads(DEPLOYED.read_text())["contracts"][contract]
+    ours = interface(contract)
+    selectors = {"0x" + function.selector.hex() for function in ours.functions.values()}
+    assert selectors == {function["selector"] for function in deployed["functions"].values()}
+    topics = {event.topic for event in ours.events.values()}
+    assert topics == {event["topic"] for event in deployed.get("events", {}).values()}
+
+
+@given(
+    st.text(max_size=40),
+    st.integers(0, 2**256 - 1),
+    st.integers(0, 255),
+    st.booleans(),
+    st.binary(min_size=20, max_size=20),
+)
+def test_calldata_is_what_web3_makes(text: str, number: int, small: int, flag: bool, address: bytes) -> None:
+    params = (checksum("0x" + address.hex()), text, small, number, number, number, flag, text, 1, number)
+    abi = json.loads(resources.files("ogpu").joinpath("abi", "Nexus.json").read_text())["abi"]
+    assert interface("Nexus").functions["publishSource"].encode(params) == Web3().eth.contract(
+        abi=abi
+    ).encode_abi("publishSource", args=[params])
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_addresses_are_spelled_as_eip_55_says(raw: bytes) -> None:
+    address = "0x" + raw.hex()
+    assert checksum(address) == Web3.to_checksum_address(address)
+    assert checked_address(address) == Web3.to_checksum_address(address)
+
+
+def test_a_mistyped_address_is_not_corrected() -> None:
+    with pytest.raises(InvalidAddress, match="checksum"):
+        checked_address(NEXUS[:-1] + "2")
+    assert checked_address(NEXUS.lower()) == NEXUS
+    assert checked_address("0x" + NEXUS[2:].upper()) == NEXUS
+
+
+@pytest.mark.parametrize(
+    "answer", ["0x", "0x12", "", None, 5, "0x" + "ff" * 32, "nonsense", "0x" + "00" * 31]
+)
+def test_an_answer_that_is_no_address_list(answer: object) -> None:
+    with pytest.raises(RPCInvalidResponse, match="getSources"):
+        interface("Nexus").functions["getSources"].decode(answer)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_an_answer_or_a_typed_error(raw: bytes) -> None:
+    try:
+        interface("Source").functions["getSourceParams"].decode("0x" + raw.hex())
+    except RPCInvalidResponse:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("0x08c379a0" + encode(["string"], ["NotOwner"]).hex(), "NotOwner"),
+        ("0x4e487b71" + encode(["uint256"], [0x32]).hex(), "Panic(0x32): index out of bounds"),
+        ("0x4e487b71" + encode(["uint256"], [0x99]).hex(), "Panic(0x99): unknown code"),
+        (
+            "0x118cdaa7" + encode(["address"], [NEXUS]).hex(),
+            f"OwnableUnauthorizedAccount({NEXUS.lower()})",
+        ),
+        ("0xdeadbeef", "unknown error 0xdeadbeef"),
+        ("0x08c379a0ffff", "unknown error 0x08c379a0ffff"),
+        ("0x", ""),
+        (None, ""),
+        ("zz", ""),
+        ({"a": 1}, ""),
+    ],
+)
+def test_reverts_in_words(data: object, words: str) -> None:
+    assert decode_revert(data) == words
+
+
+def test_a_stranger_s_reason_is_one_bounded_line() -> None:
+    said = decode_revert("0x08c379a0" + encode(["string"], ["\x1b[2J\n" + "a" * 5000]).hex())
+    assert said.startswith(r"\x1b[2J\naaa")
+    assert said.isprintable()
+    assert len(said) < 330
+
+
+def test_only_the_contract_s_own_logs_count() -> None:
+    event = interface("Nexus").events["SourcePublished"]
+    log = {
+        "address": NEXUS.lower(),
+        "topics": [event.topic],
+        "data": "0x" + encode(["address"], [NEXUS]).hex(),
+    }
+    stranger = {**log, "address": "0x" + "11" * 20}
+    unknown = {**log, "topics": ["0x" + "22" * 32]}
+    bare = {**log, "topics": []}
+    assert decode_logs("Nexus", [stranger, log, unknown, bare], NEXUS) == [
+        ("SourcePublished", {"source": NEXUS})
+    ]
+    with pytest.raises(RPCInvalidResponse, match="SourcePublished"):
+        decode_logs("Nexus", [{**log, "data": "0x12"}], NEXUS)

@@ -1,0 +1,210 @@
+"""What is written for readers is true: links, commands, options, variables, and the tree of errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ogpu import errors, networks, settings
+from ogpu.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+)
+GUIDES = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMAND = typer.main.get_command(app)
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code hosts make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def options_of(command: str) -> set[str]:
+    """The options of a command of `ogpu`; for a group, those of all its commands."""
+    found = COMMAND.commands[command]  # type: ignore[attr-defined]
+    every = [found, *getattr(found, "commands", {}).values()]
+    return {option for one in every for parameter in one.params for option in parameter.opts} | {"--help"}
+
+
+def commands_in(text: str) -> list[tuple[str, list[str]]]:
+    """The uses of `ogpu COMMAND` in code, each with the options it names."""
+    code = re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    found = []
+    for piece in code:
+        for name, rest in re.findall(r"(?:^|[\s(])ogpu ([a-z]+)([^\n;|]*)", piece):
+            found.append((name, re.findall(r"(?<!\S)--[a-z-]+", rest)))
+    return found
+
+
+def test_the_pages_are_there() -> None:
+    names = {str(page.relative_to(ROOT)) for page in PAGES}
+    assert names >= {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/protocol.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{target} leads nowhere"
+        assert not anchor or anchor in anchors(there), f"{target}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:scripts|bench|examples|contracts|docs|tests|src)/[\w./-]*\w", text)
+    missing = [name for name in named if "node_modules" not in name and not (ROOT / name).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for command, options in commands_in(page.read_text(encoding="utf-8")):
+        assert command in COMMAND.commands, f"there is no `ogpu {command}`"  # type: ignore[attr-defined]
+        assert set(options) <= options_of(command), f"ogpu {command} {options}"
+
+
+def test_the_guides_name_every_command() -> None:
+    named = {name for page in GUIDES for name, _ in commands_in(page.read_text(encoding="utf-8"))}
+    assert named == set(COMMAND.commands)  # type: ignore[attr-defined]
+
+
+def test_the_readme_names_every_option_of_up_and_no_other() -> None:
+    table = README.partition("## `ogpu up`")[2].partition("Ctrl+C")[0]
+    assert set(re.findall(r"--[a-z][a-z-]+", table)) == options_of("up") - {"--help"}
+
+
+def test_the_readme_names_every_field_of_a_network_file() -> None:
+    table = README.partition("The **network file**")[2].partition("## ")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    fields = {"name", "chain_id", "rpc_urls", "contracts", "content", "management_url", "accounts", "pid"}
+    assert named >= fields | {"upload_url", "gateway_url", "address", "private_key"}
+    assert named >= set(networks.CONTRACT_NAMES) | set(networks.ROLES)
+
+
+def test_the_readme_names_only_variables_that_are_read() -> None:
+    known = {settings.NETWORK_FILE, *settings.ROLE_KEYS.values()}
+    assert set(re.findall(r"\b[A-Z]+_(?:PRIVATE_KEY|NETWORK_FILE)\b", README)) <= known
+
+
+def test_the_versions_agree() -> None:
+    import ogpu
+
+    assert f"## [{ogpu.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_node_version_that_the_readme_names_is_installed() -> None:
+    from ogpu.localnet.node import ANVIL_VERSION
+
+    assert f"version {ANVIL_VERSION}" in README
+
+
+def test_the_readme_says_how_many_sentences_the_demonstration_has() -> None:
+    sample = (ROOT / "src" / "ogpu" / "demo" / "sentences.txt").read_text(encoding="utf-8")
+    assert f"sends {len(sample.splitlines())} sentences" in README
+
+
+def test_messages_in_the_troubleshooting_table_are_the_programs_own() -> None:
+    """Each piece of a message between its variable parts is in the source as it is in the table."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "ogpu").rglob("*.py"))
+    # Adjacent string literals are one text, and f-string fields are variable.
+    joined = re.sub(r'"\s*\n\s*f?"', "", sources)
+    joined = re.sub(r"\{[^{}]*\}", "…", joined)
+    table = README.partition("## Troubleshooting")[2].partition("\n## ")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(messages) >= 10
+    system = {"No such file or directory", "Address already in use"}  # the operating system's own words
+    known = {"CLIENT_PRIVATE_KEY", "'local'", "node"}  # values in variable parts
+    for message in messages:
+        for piece in re.split("|".join(["…", *map(re.escape, system | known)]), message):
+            text = piece.strip(" .,:;")
+            assert text in joined, f"{message!r}: {text!r} is in no message of the program"
+
+
+# --- the tree at the top of errors.py
+
+
+def drawn() -> dict[str, tuple[str, set[str]]]:
+    """Each error in the drawing: its parent, and the built-in errors beside it."""
+    tree: dict[str, tuple[str, set[str]]] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"([│ ]*)[├└]── (.*)", line)
+        if not match:
+            continue
+        depth = len(match[1])
+        names = re.split(r"\s{2,}", match[2])[0]
+        while above and above[-1][0] >= depth:
+            above.pop()
+        for part in names.split(" · "):
+            name, _, builtin = part.partition(" ")
+            tree[name] = (above[-1][1] if above else "OGPUError", set(re.findall(r"\w+", builtin)))
+        above.append((depth, names.split(" · ")[-1].split(" ")[0]))
+    return tree
+
+
+def test_the_tree_of_errors_is_the_real_one() -> None:
+    real = {
+        value.__name__: (
+            next(base.__name__ for base in value.__bases__ if issubclass(base, errors.OGPUError)),
+            {base.__name__ for base in value.__bases__ if not issubclass(base, errors.OGPUError)},
+        )
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.OGPUError) and value is not errors.OGPUError
+    }
+    assert drawn() == real
+
+
+# --- what is checked in
+
+
+def test_no_lock_file_names_a_download_address() -> None:
+    locks = [path for path in ROOT.rglob("package-lock.json") if "node_modules" not in path.parts]
+    assert locks
+    for lock in locks:
+        packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+        assert not [name for name, package in packages.items() if "resolved" in package]
+
+
+def test_the_lock_file_has_every_package_that_is_asked_for() -> None:
+    """`npm ci` refuses a lock file without them, also those for other systems."""
+    for lock in (ROOT / "contracts" / "package-lock.json",):
+        packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+        wanted = {
+            name
+            for package in packages.values()
+            for kind in ("dependencies", "devDependencies", "optionalDependencies")
+            for name in package.get(kind, {})
+        }
+        assert not {name for name in wanted if f"node_modules/{name}" not in packages}
+
+
+def test_generated_files_say_so_on_their_first_line() -> None:
+    generated = [ROOT / "src/ogpu/sync.py", *(ROOT / "src/ogpu/abi").glob("*.json")]
+    assert len(generated) == 9
+    for path in generated:
+        assert "enerated" in path.read_text(encoding="utf-8").partition("\n")[0], path.name
