@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 
-from ogpu.errors import ClientClosed
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.journal import Journal, KeyTaken
 from tests.journal.values import CHAIN, LONG, ME, YOU, attempt, intent, leased, on_a_loop, opened, stored
@@ -86,21 +85,6 @@ async def test_a_cancelled_acquire_does_not_keep_the_lane(where: str) -> None:
         async with asyncio.timeout(10):
             while await journal.acquire(CHAIN, "0x1", YOU, LONG) is None:
                 await asyncio.sleep(0.01)
-
-
-@on_a_loop
-async def test_close_finishes_what_waits_and_then_nothing_is_taken(where: str) -> None:
-    journal = Journal(where)
-    lease = await leased(journal)
-    waiting = asyncio.create_task(journal.add(lease, [intent("k", 0)], 1))
-    await asyncio.sleep(0)
-    await journal.close()
-    await waiting
-    await journal.close()
-    with pytest.raises(ClientClosed):
-        await journal.find("k")
-    async with opened(where) as again:
-        assert await again.find("k") is not None
 
 
 @on_a_loop

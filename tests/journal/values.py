@@ -47,7 +47,9 @@ async def opened(
 def attempt(nonce: int, mark: str = "", kind: Kind = Kind.CALL) -> Attempt:
     """A signed transaction; `mark` makes it another one."""
     fees = Fees(2**200, 3) if nonce % 2 else Fees(10**9, None)
-    return Attempt(kind, nonce, f"0x{mark}{nonce:x}", fees, 90_000, b"\x02\x00" + bytes([nonce % 256]), 7, 1.5)
+    return Attempt(
+        kind, nonce, f"0x{mark}{nonce:x}", fees, 90_000, b"\x02\x00" + bytes([nonce % 256]), 7, 1.5
+    )
 
 
 def intent(key: str, nonce: int, *, sender: str = SENDER, named: bool = True, content: str = "c") -> Intent:

@@ -18,6 +18,7 @@ from ogpu.tx.journal.writer import Writer
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0  # seconds in which a locked file or a restarting database is waited for
+CLOSING_PAUSE = 0.005  # seconds between two looks whether the thread has ended
 
 
 class Journal:
@@ -54,9 +55,12 @@ class Journal:
         return self._place.exists or self._current is not None
 
     async def close(self) -> None:
-        """End the writer's thread, once what waits is done."""
-        if self._current is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._current.close)
+        """End the writer's thread, once what waits is done; later calls raise `ClientClosed`."""
+        writer = self._writer
+        writer.ask_to_end()
+        # Not joined in an executor: at the interpreter's end none takes work any more.
+        while writer.runs:  # noqa: ASYNC110 - a thread sets no event once it has ended
+            await asyncio.sleep(CLOSING_PAUSE)
 
     async def find(self, key: str) -> Intent | None:
         """The intent of that key, with its attempts."""

@@ -83,13 +83,16 @@ class Writer:
             self._wake.notify()
         return job.future
 
-    def close(self) -> None:
-        """Carry out what waits, without patience, and end the thread."""
+    def ask_to_end(self) -> None:
+        """Let the thread carry out what waits, without patience, and end; returns at once."""
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the thread has begun, and not ended yet."""
+        return self._thread.is_alive()
 
     def _work(self) -> None:
         while jobs := self._next():
