@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ogpu.errors import ClientClosed, JournalUnavailable, OGPUError
 from ogpu.tx.boundaries import Boundary
+from ogpu.tx.journal.forks import pause_at_forks
 from ogpu.tx.journal.place import Place
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.05  # seconds before the second try
 LONGEST_PAUSE = 1.0
+FORK_WAIT = 20.0  # seconds; the databases' own time-outs end a try before, else a process forks all the same
 HINT_AGAIN = "Nothing is lost: try again once it can be reached."
 
 
@@ -37,6 +39,7 @@ class Job(Generic[T]):
     lane: tuple[str, str] | None  # what it locks first; jobs are sorted by it
     reading: bool
     future: asyncio.Future[T]
+    asked: float  # by the monotonic clock
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,12 @@ class Writer:
         self._waiting: list[Job[Any]] = []
         self._wake = threading.Condition()
         self._closing = False
+        self._pausing = False
+        self._still = True  # nothing is open
+        self._trouble_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="ogpu-journal", daemon=True)
+        if not place.in_memory:
+            pause_at_forks(self)
 
     def submit(
         self,
@@ -73,45 +81,79 @@ class Writer:
 
         Cancelling the future does not undo it.
         """
-        job = Job(run, lane, reading, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        job = Job(run, lane, reading, future, asked=time.monotonic())
         with self._wake:
             if self._closing:
                 raise ClientClosed("The journal is closed.", hint="Open a client again.")
             self._waiting.append(job)
             if not self._thread.is_alive():
                 self._thread.start()
-            self._wake.notify()
-        return job.future
+            self._wake.notify_all()
+        return future
 
     def ask_to_end(self) -> None:
         """Let the thread carry out what waits, without patience, and end; returns at once."""
         with self._wake:
             self._closing = True
-            self._wake.notify()
+            self._wake.notify_all()
 
     @property
     def runs(self) -> bool:
         """Whether the thread has begun, and not ended yet."""
         return self._thread.is_alive()
 
+    def pause(self) -> None:
+        """Before a fork: close the connection between two transactions, and wait until that is done."""
+        with self._wake:
+            self._pausing = True
+            self._wake.notify_all()
+            if not self._wake.wait_for(lambda: self._still, FORK_WAIT):
+                logger.warning("The process forks while the journal %s is in use.", self._place.name)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        with self._wake:
+            self._pausing = False
+            self._wake.notify_all()
+
     def _work(self) -> None:
         while jobs := self._next():
             reading = [job for job in jobs if job.reading]
             # Everybody locks lanes in the same order, and intents after them.
             writing = sorted((job for job in jobs if not job.reading), key=lambda j: j.lane or LAST)
-            for job in reading:
-                tell(self._answers([job], self._read))
+            if reading:
+                tell(self._answers(reading, self._read))
             if writing:
                 tell(self._answers(writing, self._write))
-        if self._database is not None:
-            self._database.close()
+        with self._wake:
+            self._close_database()
 
     def _next(self) -> list[Job[Any]]:
         with self._wake:
-            while not self._waiting and not self._closing:
+            while True:
+                self._stand_still()
+                if self._waiting or self._closing:
+                    break
                 self._wake.wait()
             jobs, self._waiting = self._waiting, []
+            self._still = self._still and not jobs
             return jobs
+
+    def _stand_still(self) -> None:
+        """Have nothing open while a fork is made."""
+        if self._pausing:
+            self._close_database()
+            self._wake.wait_for(lambda: not self._pausing)
+            self._still = False
+
+    def _close_database(self) -> None:
+        try:
+            if self._database is not None:
+                self._database.close()
+        finally:
+            self._still = True
+            self._wake.notify_all()
 
     def _answers(self, jobs: list[Job[Any]], carry_out: Callable[..., list[Answer]]) -> list[Answer]:
         try:
@@ -123,11 +165,11 @@ class Writer:
         """Run it until it worked, the trouble is one that stays, or patience is at its end."""
         from ogpu.tx.journal import trouble
 
-        began = time.monotonic()
         pause = FIRST_PAUSE
         while True:
+            began = time.monotonic()
             try:
-                return carry_out(self._opened(), jobs)
+                answers = carry_out(self._opened(), jobs)
             except Exception as error:
                 if self._database is not None:
                     self._database.give_up()
@@ -135,14 +177,24 @@ class Writer:
                     raise
                 if told := trouble.verdict(error, self._place):
                     raise told from error
-                waited = time.monotonic() - began
                 words = trouble.said(error, self._place)
+                waited = self._waited(jobs, began)
                 if waited + pause > self._patience or self._closing:
                     raise self._unavailable(waited, words) from error
                 logger.warning("The journal %s is tried again: %s", self._place.name, words)
+            else:
+                self._trouble_since = None
+                return answers
             with self._wake:
-                self._wake.wait_for(lambda: self._closing, pause)
+                self._wake.wait_for(lambda: self._closing or self._pausing, pause)
+                self._stand_still()
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _waited(self, jobs: list[Job[Any]], began: float) -> float:
+        """For how long the oldest job has waited in this trouble, also behind others."""
+        if self._trouble_since is None:
+            self._trouble_since = began
+        return time.monotonic() - max(self._trouble_since, min(job.asked for job in jobs))
 
     def _opened(self) -> Database:
         if self._database is None:
@@ -153,7 +205,7 @@ class Writer:
 
     def _read(self, database: Database, jobs: Sequence[Job[Any]]) -> list[Answer]:
         with database.transaction(reading=True) as operations:
-            return [Answer(job, job.run(operations)) for job in jobs]
+            return [_within(operations, job) for job in jobs]
 
     def _write(self, database: Database, jobs: Sequence[Job[Any]]) -> list[Answer]:
         with database.transaction() as operations:
