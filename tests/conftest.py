@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ogpu.client import clear_all_nonce_caches, default
+from ogpu.client import default
 from tests.support.localnet import RunningNetwork, started
 
 TESTNET_CHAIN_ID = 200820172034
@@ -21,12 +21,22 @@ for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SI
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the settings of whoever runs it, nor a `.env` file, nor another test's default network."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No test sees the settings of whoever runs it, nor a `.env` file, nor what another test left behind."""
     for name in ("OGPU_NETWORK_FILE", "CLIENT_PRIVATE_KEY", "PROVIDER_PRIVATE_KEY", "MASTER_PRIVATE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(default, "_selected", None)
+    monkeypatch.setattr(default, "_clients", {})
+    monkeypatch.setenv("OGPU_JOURNAL", str(tmp_path / "journal.sqlite3"))
     monkeypatch.chdir(tmp_path)
+    yield
+    close_default_clients()
+
+
+def close_default_clients() -> None:
+    """End what the functional API's clients still follow."""
+    while default._clients:
+        default._clients.popitem()[1].close()
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +85,6 @@ def wound_back(network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> Iter
     network.select(monkeypatch)
     snapshot = network.rpc("evm_snapshot")
     yield network
+    close_default_clients()  # they would send again what the chain is about to lose
     network.rpc("anvil_dropAllTransactions")
     network.rpc("evm_revert", snapshot)
-    clear_all_nonce_caches()  # the chain went back, which no real one does

@@ -26,7 +26,6 @@ from ogpu.content import cid_of, to_json
 from ogpu.networks import load_network_file
 from ogpu.protocol.market import config_of
 from ogpu.rpc.codec import interface
-from ogpu.tx.signer import sign
 from publish_parts.network import HAS_JOURNAL
 from publish_parts.ours import info
 
@@ -61,8 +60,8 @@ class ByHand:
             "maxPriorityFeePerGas": PRIORITY_FEE,
             "type": 2,
         }
-        raw, tx_hash = sign(account, transaction)
-        return document, "0x" + raw.hex(), tx_hash
+        signed = account.sign_transaction(transaction)
+        return document, "0x" + signed.raw_transaction.hex(), "0x" + signed.hash.hex()
 
     def publish(self) -> tuple[float, float]:
         """Publish the next one; the milliseconds of the upload, and of sending until the receipt."""

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from ogpu.errors import OGPUError
     from ogpu.networks import Network
     from ogpu.sync import Client
+    from ogpu.tx.state import Policy
 
-__all__ = ["AsyncClient", "Client", "Network", "OGPUError", "__version__"]
+__all__ = ["AsyncClient", "Client", "Network", "OGPUError", "Policy", "__version__"]
 
 __version__ = "0.3.0"
 
@@ -19,6 +20,7 @@ _HOMES = {
     "Client": "ogpu.sync",
     "Network": "ogpu.networks",
     "OGPUError": "ogpu.errors",
+    "Policy": "ogpu.tx.state",
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,8 +14,10 @@ from ogpu.errors import (
     ContractMissing,
     InvalidInput,
     NotConfirmed,
+    OGPUError,
     TaskCanceled,
     TaskExpired,
+    TasksNotPublished,
     TaskUnknown,
     WaitTimeout,
     WrongContract,
@@ -25,11 +29,13 @@ from ogpu.protocol.management import Management
 from ogpu.protocol.market import Market
 from ogpu.protocol.vault import AsyncVault
 from ogpu.rpc.codec import checked_address
+from ogpu.tx.journal import Intent, Journal, State, journal_place
+from ogpu.tx.keys import Keys
 from ogpu.tx.nonces import Nonces
-from ogpu.tx.signer import resolve_account
-from ogpu.tx.state import SendOptions
+from ogpu.tx.state import Cost, Policy, SendOptions
 from ogpu.types import (
     ConfirmedResponse,
+    Progress,
     Response,
     SourceInfo,
     SourceSnapshot,
@@ -40,6 +46,8 @@ from ogpu.types import (
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
+
+    from ogpu.tx.signer import Signer
 
 CLOCK_SLACK = 15  # seconds that this machine's clock may be ahead of the chain's
 FIRST_POLL, LAST_POLL = 0.05, 2.0  # seconds between two looks at a task that is waited for
@@ -57,33 +65,45 @@ class AsyncClient:
     `network` is a `Network`, a name ("testnet"), a chain id, or None for the default one: the
     network of `OGPU_NETWORK_FILE`, else the testnet. `private_key` is the key that signs; without
     it, `CLIENT_PRIVATE_KEY`. `timeout` bounds each HTTP request: seconds, a finite number above 0.
-    Use it on one event loop, and close it: `async with AsyncClient() as client`.
+    `journal` is where transactions are recorded before they are sent: a path, a PostgreSQL URL, or
+    ":memory:"; without it, `OGPU_JOURNAL`, else a file in the user's state folder. `policy` says how to
+    send: fees, limits, waiting. Use it on one event loop, and close it: `async with AsyncClient() as client`.
     """
 
     def __init__(
         self,
         network: Network | str | int | None = None,
         *,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         timeout: float = 30,
+        journal: str | Path | Journal | None = None,
+        policy: Policy | None = None,
     ) -> None:
         checks.check_timeout(timeout)
+        policy = Policy() if policy is None else policy
+        checks.check_policy(policy)
         self.network = network = resolve_network(network)
-        self._private_key = private_key
-        self.chain = Chain(network, timeout=timeout)
+        self._keys = Keys(private_key)
+        record = journal if isinstance(journal, Journal) else Journal(journal_place(journal))
+        self.chain = Chain(network, record, policy, timeout=timeout)
         self.content = ContentClient(upload_url=network.upload_url, gateway_urls=[network.gateway_url])
-        self.vault = AsyncVault(self.chain, private_key)
+        self.vault = AsyncVault(self.chain, self._keys)
         self._market = Market(self.chain, self.content)
         self._management = Management(network.management_url, timeout=timeout)
-        self._nonces = Nonces(self.chain.rpc, network.chain_id, self.chain.transactions)
+        self._nonces = Nonces(self.chain.rpc, self.chain.transactions)
+
+    async def open(self) -> None:
+        """Go on, in the background, with transactions that earlier programs have left behind."""
+        self.chain.transactions.open()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what is on its way stays in the journal."""
+        await self.chain.close()
         await self.content.close()
         await self._management.close()
-        await self.chain.rpc.close()
 
     async def __aenter__(self) -> Self:
+        await self.open()
         return self
 
     async def __aexit__(
@@ -94,36 +114,40 @@ class AsyncClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
 
-    def _account(self, private_key: str | LocalAccount | None) -> LocalAccount:
-        return resolve_account(self._private_key if private_key is None else private_key)
-
     async def publish_source(
         self,
         source_info: SourceInfo,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Publish a service; returns the checksummed address of the new Source.
 
         What would fail is found first, and then nothing is uploaded or sent: `NoEnvironment`,
         `NotEligible` (stake; facts in wei), `ContractReverted`, `InsufficientFunds` (gas),
         `WrongChain`. `nonce` uses exactly that nonce; `auto_fix_nonce=False` reports a nonce
-        problem as `NonceConflict` instead of mending it; `max_retries` bounds new transactions.
+        problem as `NonceConflict` instead of mending it; `max_retries` bounds new transactions. With an
+        `idempotency_key` the source is published once, and the same call gives its address, now or
+        after a year; another call by that key is `IdempotencyConflict`.
         """
         checks.check_options(nonce, max_retries)
+        checks.check_key(idempotency_key)
         checks.check_source(source_info)
-        options = SendOptions(nonce, auto_fix_nonce, max_retries)
-        return await self._market.publish_source(source_info, self._account(private_key), options)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
+        return await self._market.publish_source(source_info, self._keys.signer(private_key), options)
 
     async def publish_task(
         self,
         task_info: TaskInfo,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Publish a task and pay for it from the Vault balance; returns the address of the new Task.
 
@@ -131,11 +155,55 @@ class AsyncClient:
         `InvalidExpiry`, `SourceInactive`, `ContractMissing` or `WrongContract` (no source there),
         `InsufficientVaultBalance` (facts in wei), `NotJSON`. A task is published once: when its
         fate stays open (`TransactionUndetermined`), calling again waits on for the same transaction.
+        With an `idempotency_key` that holds over crashes, processes and time; a task's expiry does not
+        count among what must be the same.
         """
         checks.check_options(nonce, max_retries)
+        checks.check_key(idempotency_key)
         checks.check_task(task_info)
-        options = SendOptions(nonce, auto_fix_nonce, max_retries)
-        return await self._market.publish_task(task_info, self._account(private_key), options)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
+        return await self._market.publish_task(task_info, self._keys.signer(private_key), options)
+
+    async def publish_tasks(
+        self,
+        task_infos: Sequence[TaskInfo],
+        private_key: str | LocalAccount | Signer | None = None,
+        *,
+        idempotency_keys: Sequence[str | None] | None = None,
+        return_exceptions: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> list[Any]:
+        """Publish many tasks at once; their addresses, in order.
+
+        Uploads, signing, sending and waiting overlap, and one that fails leaves no nonce gap and stops no
+        other. With `return_exceptions` its error stands in its place; without, `TasksNotPublished` is
+        raised once all are done, and its `results` has the addresses and the errors. `progress` is
+        called after each one, on the client's own thread.
+        """
+        checks.check_type(return_exceptions, bool, "return_exceptions")
+        if isinstance(task_infos, TaskInfo):
+            raise InvalidInput("task_infos must be a list of TaskInfo.", hint="Use publish_task for one.")
+        infos = list(task_infos)
+        keys = checks.check_keys(idempotency_keys, len(infos))
+        results = await self._market.publish_tasks(infos, self._keys.signer(private_key), keys, progress)
+        failed = [result for result in results if isinstance(result, OGPUError)]
+        if failed and not return_exceptions:
+            raise TasksNotPublished(
+                f"{len(failed)} of {len(infos)} tasks were not published; the first: {failed[0].message}",
+                results=results,
+                hint="The error's results has each one's address or error, in order. " + failed[0].hint,
+                facts={"failed": len(failed), "total": len(infos)},
+            ) from failed[0]
+        return results
+
+    async def estimate(
+        self, info: TaskInfo | SourceInfo, private_key: str | LocalAccount | Signer | None = None
+    ) -> Cost:
+        """What publishing a task or a source would cost at most, now; nothing is uploaded or sent.
+
+        Amounts in wei. It raises what publishing would raise.
+        """
+        return await self._market.estimate(info, self._keys.signer(private_key).address)
 
     async def get_task_responses(
         self, task_address: str, lower: int = 0, upper: int | None = None
@@ -171,10 +239,12 @@ class AsyncClient:
     async def confirm_response(
         self,
         response_address: str,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Confirm a response, which pays its provider; returns the transaction's hash.
 
@@ -182,13 +252,18 @@ class AsyncClient:
         confirmation; else `ContractReverted` with the contract's reason.
         """
         checks.check_options(nonce, max_retries)
-        options = SendOptions(nonce, auto_fix_nonce, max_retries)
-        receipt = await self._market.confirm_response(response_address, self._account(private_key), options)
+        checks.check_key(idempotency_key)
+        options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
+        receipt = await self._market.confirm_response(
+            response_address, self._keys.signer(private_key), options
+        )
         return receipt.hash
 
-    async def cancel_task(self, task_address: str, private_key: str | LocalAccount | None = None) -> str:
+    async def cancel_task(
+        self, task_address: str, private_key: str | LocalAccount | Signer | None = None
+    ) -> str:
         """Cancel a task that nobody has attempted; the payment goes back. Returns the transaction's hash."""
-        receipt = await self._market.cancel_task(task_address, self._account(private_key), SendOptions())
+        receipt = await self._market.cancel_task(task_address, self._keys.signer(private_key), SendOptions())
         return receipt.hash
 
     async def get_source(self, source_address: str) -> SourceSnapshot:
@@ -257,36 +332,65 @@ class AsyncClient:
     async def fix_nonce(
         self,
         address: str | None = None,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         *,
         force: bool = False,
     ) -> int:
         """Replace stuck transactions of an account by empty ones and fill gaps; returns the next nonce.
 
-        What this program still waits for is left alone and reported (`NonceInUse`) unless `force`.
+        What this program, or another on the same journal, still waits for is left alone and reported
+        (`NonceInUse`) unless `force`.
         """
-        account = self._account(private_key)
-        if address is not None and checked_address(address) != account.address:
+        signer = self._keys.signer(private_key)
+        if address is not None and checked_address(address) != signer.address:
             raise InvalidInput(
-                f"{address} is not the address of the key, {account.address}; only its own key can mend it."
+                f"{address} is not the address of the key, {signer.address}; only its own key can mend it."
             )
-        return await self._nonces.fix(account, force=force)
+        return await self._nonces.fix(signer, force=force)
 
     async def get_nonce_info(
-        self, address: str | None = None, private_key: str | LocalAccount | None = None
+        self, address: str | None = None, private_key: str | LocalAccount | Signer | None = None
     ) -> dict[str, Any]:
         """`address, mined_nonce, pending_nonce, cached_nonce, has_pending, pending_count` of an account."""
         return await self._nonces.info(self._address(address, private_key))
 
     async def reset_nonce_cache(
-        self, address: str | None = None, private_key: str | LocalAccount | None = None
+        self, address: str | None = None, private_key: str | LocalAccount | Signer | None = None
     ) -> None:
         """Forget the cached nonce of an account on this network."""
-        self.chain.transactions.book.forget(self._address(address, private_key))
+        await self._nonces.forget(self._address(address, private_key))
 
     async def clear_all_nonce_caches(self) -> None:
         """Forget the cached nonces of all accounts on this network."""
-        self.chain.transactions.book.forget()
+        await self._nonces.forget()
+        self.chain.rpc.forget()
 
-    def _address(self, address: str | None, private_key: str | LocalAccount | None) -> str:
-        return self._account(private_key).address if address is None else checked_address(address)
+    async def intents(self, limit: int = 100, *, states: Sequence[State] | None = None) -> list[Intent]:
+        """What the journal has of this network's transactions, newest first."""
+        return await self.chain.transactions.intents(limit, states=states)
+
+    async def intent(self, key: str) -> Intent:
+        """One of them, by its key or by a transaction's hash; `IntentUnknown` when there is none."""
+        return await self.chain.transactions.intent(key)
+
+    async def cancel(self, key: str, private_key: str | LocalAccount | Signer | None = None) -> Intent:
+        """Cancel a transaction that is on its way, by its key or hash; what has become of it.
+
+        An empty transfer is put at its nonce, for a higher fee, and the chain takes one of the two: the
+        state is CANCELED, or DONE when it was too late. Whoever waits for it gets `TransactionDropped`.
+        """
+        return await self.chain.transactions.cancel(key, self._keys.signer(private_key))
+
+    async def bump(self, key: str, private_key: str | LocalAccount | Signer | None = None) -> Intent:
+        """Offer more for a transaction that is on its way; the policy's `fee_cap` is not passed."""
+        return await self.chain.transactions.bump(key, self._keys.signer(private_key))
+
+    async def recover(self) -> list[Intent]:
+        """Send again whatever the journal has open on this network, and wait for it; what has become of it.
+
+        Opening a client does so in the background, for what no living process looks after.
+        """
+        return await self.chain.transactions.recover()
+
+    def _address(self, address: str | None, private_key: str | LocalAccount | Signer | None) -> str:
+        return self._keys.signer(private_key).address if address is None else checked_address(address)

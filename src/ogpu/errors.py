@@ -29,10 +29,15 @@ OGPUError
 │   ├── ContractReverted             the contract refuses: its reason, decoded
 │   ├── InsufficientFunds            not enough coin for gas and value
 │   ├── NonceConflict                the nonce is taken or leaves a gap
+│   │   └── ForeignNonce             a transaction that is not in the journal was mined at our nonce
 │   ├── NonceInUse                   this program still waits for a transaction at that nonce
 │   ├── TransactionUndetermined      sent, and the chain has not told its fate yet
 │   ├── SignerFailed                 a signer raised, or did not sign what was asked for
-│   └── TransactionDropped           replaced by another transaction at its nonce
+│   ├── TransactionDropped           canceled: an empty transfer of ours was mined in its place
+│   ├── BudgetExceeded               it may cost more than is left of `max_spend`
+│   ├── IdempotencyConflict (ValueError)   the key stands for another call
+│   ├── IntentUnknown                the journal has no such intent
+│   └── TasksNotPublished            some of many were not; `results` has each address or error
 ├── NetworkError
 │   ├── RPCUnreachable               connection refused, reset or timed out
 │   ├── RPCInvalidResponse           an answer that is not JSON-RPC
@@ -68,7 +73,7 @@ OGPUError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -225,14 +230,22 @@ class NonceConflict(TransactionError):
     """The nonce is used already, or nonces before it are missing."""
 
 
+class ForeignNonce(NonceConflict):
+    """A transaction that our journal does not know was mined at our nonce: somebody else uses the key.
+
+    It may be the same call, sent by a host with another journal. Facts: hash (theirs), nonce, address.
+    """
+
+
 class NonceInUse(TransactionError):
     """This program still waits for a transaction at a nonce that would be replaced."""
 
 
 class TransactionUndetermined(TransactionError):
-    """The transaction was sent and its fate is not known yet; facts: hash, nonce.
+    """The transaction was sent and its fate is not known yet; facts: key, hash, nonce, address.
 
-    It may still be mined. Do not publish again: call with the same nonce, or look the hash up.
+    It may still be mined. The same call again waits on for it and sends no other: by its idempotency key
+    from anywhere on the same journal, without one when it is made with the same arguments.
     """
 
 
@@ -241,7 +254,34 @@ class SignerFailed(TransactionError):
 
 
 class TransactionDropped(TransactionError):
-    """Another transaction took this one's nonce, so this one can never be mined."""
+    """The transaction was canceled: an empty transfer of ours was mined at its nonce. Facts: hash, nonce."""
+
+
+class BudgetExceeded(TransactionError):
+    """A call may cost more than is left of the client's `max_spend`; facts: needed, left, max_spend (wei)."""
+
+
+class IdempotencyConflict(TransactionError, ValueError):
+    """The idempotency key was used before, for another call; nothing was sent. Facts: key, label, created."""
+
+
+class IntentUnknown(TransactionError):
+    """The journal has no intent of that key."""
+
+
+class TasksNotPublished(TransactionError):
+    """Some of many tasks were not published; `results` has, in order, each one's address or its error."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        results: Sequence[str | BaseException] = (),
+        hint: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, facts=facts)
+        self.results = list(results)
 
 
 class NetworkError(OGPUError):

@@ -14,7 +14,9 @@ from ogpu.errors import ClientClosed
 
 
 class Closable(Protocol):
-    """What a portal holds; it is closed on the portal's loop."""
+    """What a portal holds; it is opened and closed on the portal's loop."""
+
+    def open(self) -> Coroutine[Any, Any, None]: ...
 
     def close(self) -> Awaitable[None]: ...
 
@@ -77,6 +79,7 @@ class Portal(Generic[C]):
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="ogpu", daemon=True)
                 self._thread.start()
+                asyncio.run_coroutine_threadsafe(self._core.open(), self._loop)
             return self._core, self._loop
 
     def _forget_parent(self) -> None:

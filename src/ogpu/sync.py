@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ogpu.aio import AsyncClient
 from ogpu.networks import Network, resolve_network
 from ogpu.portal import Portal
-from ogpu.protocol.checks import check_timeout
-from ogpu.tx.state import Receipt
+from ogpu.protocol.checks import check_policy, check_timeout
+from ogpu.tx.journal import Intent, Journal, State
+from ogpu.tx.state import Cost, Policy, Receipt
 from ogpu.types import (
     ConfirmedResponse,
+    Progress,
     Response,
     SourceInfo,
     SourceSnapshot,
@@ -24,6 +28,8 @@ from ogpu.types import (
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
+
+    from ogpu.tx.signer import Signer
 
 
 class Vault:
@@ -38,28 +44,34 @@ class Vault:
         return self._portal.call(lambda core: core.vault.account(address))
 
     def deposit(
-        self, amount: int, account: str | None = None, *, private_key: str | LocalAccount | None = None
+        self,
+        amount: int,
+        account: str | None = None,
+        *,
+        private_key: str | LocalAccount | Signer | None = None,
     ) -> Receipt:
         """Move coin of the sender into the Vault balance of an account (its own by default)."""
         return self._portal.call(lambda core: core.vault.deposit(amount, account, private_key=private_key))
 
-    def withdraw(self, amount: int, *, private_key: str | LocalAccount | None = None) -> Receipt:
+    def withdraw(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
         """Move coin out of the sender's Vault balance to the sender."""
         return self._portal.call(lambda core: core.vault.withdraw(amount, private_key=private_key))
 
-    def lock(self, amount: int, *, private_key: str | LocalAccount | None = None) -> Receipt:
+    def lock(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
         """Turn Vault balance of the sender into lockup, the stake."""
         return self._portal.call(lambda core: core.vault.lock(amount, private_key=private_key))
 
-    def unbond(self, amount: int, *, private_key: str | LocalAccount | None = None) -> Receipt:
+    def unbond(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
         """Begin to take lockup back; it can be claimed when the unbonding period is over."""
         return self._portal.call(lambda core: core.vault.unbond(amount, private_key=private_key))
 
-    def claim(self, *, private_key: str | LocalAccount | None = None) -> Receipt:
+    def claim(self, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
         """Turn unbonded stake that has matured into Vault balance."""
         return self._portal.call(lambda core: core.vault.claim(private_key=private_key))
 
-    def force_release_payment(self, task: str, *, private_key: str | LocalAccount | None = None) -> Receipt:
+    def force_release_payment(
+        self, task: str, *, private_key: str | LocalAccount | Signer | None = None
+    ) -> Receipt:
         """Take the payment of an expired, unanswered task of the sender back into its Vault balance."""
         return self._portal.call(lambda core: core.vault.force_release_payment(task, private_key=private_key))
 
@@ -70,19 +82,28 @@ class Client:
     `network` is a `Network`, a name ("testnet"), a chain id, or None for the default one: the
     network of `OGPU_NETWORK_FILE`, else the testnet. `private_key` is the key that signs; without
     it, `CLIENT_PRIVATE_KEY`. `timeout` bounds each HTTP request: seconds, a finite number above 0.
-    Close it when done: `with Client() as client`.
+    `journal` is where transactions are recorded before they are sent: a path, a PostgreSQL URL, or
+    ":memory:"; without it, `OGPU_JOURNAL`, else a file in the user's state folder. `policy` says how to
+    send: fees, limits, waiting. Close it when done: `with Client() as client`.
     """
 
     def __init__(
         self,
         network: Network | str | int | None = None,
         *,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         timeout: float = 30,
+        journal: str | Path | Journal | None = None,
+        policy: Policy | None = None,
     ) -> None:
         check_timeout(timeout)
+        check_policy(Policy() if policy is None else policy)
         self.network = chosen = resolve_network(network)
-        self._portal = Portal(lambda: AsyncClient(chosen, private_key=private_key, timeout=timeout))
+        self._portal = Portal(
+            lambda: AsyncClient(
+                chosen, private_key=private_key, timeout=timeout, journal=journal, policy=policy
+            )
+        )
         self.vault = Vault(self)
         self._finalizer = weakref.finalize(self, self._portal.close)  # also at the interpreter's exit
 
@@ -101,41 +122,90 @@ class Client:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
 
+    def open(self) -> None:
+        """Go on, in the background, with transactions that earlier programs have left behind."""
+        self._portal.call(lambda core: core.open())
+
     def publish_source(
         self,
         source_info: SourceInfo,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Publish a service; returns the checksummed address of the new Source.
 
         What would fail is found first, and then nothing is uploaded or sent: `NoEnvironment`,
         `NotEligible` (stake; facts in wei), `ContractReverted`, `InsufficientFunds` (gas),
         `WrongChain`. `nonce` uses exactly that nonce; `auto_fix_nonce=False` reports a nonce
-        problem as `NonceConflict` instead of mending it; `max_retries` bounds new transactions."""
+        problem as `NonceConflict` instead of mending it; `max_retries` bounds new transactions. With an
+        `idempotency_key` the source is published once, and the same call gives its address, now or
+        after a year; another call by that key is `IdempotencyConflict`."""
         return self._portal.call(
-            lambda core: core.publish_source(source_info, private_key, nonce, auto_fix_nonce, max_retries)
+            lambda core: core.publish_source(
+                source_info, private_key, nonce, auto_fix_nonce, max_retries, idempotency_key=idempotency_key
+            )
         )
 
     def publish_task(
         self,
         task_info: TaskInfo,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Publish a task and pay for it from the Vault balance; returns the address of the new Task.
 
         What would fail is found first, and then nothing is uploaded or sent: `PaymentTooLow`,
         `InvalidExpiry`, `SourceInactive`, `ContractMissing` or `WrongContract` (no source there),
         `InsufficientVaultBalance` (facts in wei), `NotJSON`. A task is published once: when its
-        fate stays open (`TransactionUndetermined`), calling again waits on for the same transaction."""
+        fate stays open (`TransactionUndetermined`), calling again waits on for the same transaction.
+        With an `idempotency_key` that holds over crashes, processes and time; a task's expiry does not
+        count among what must be the same."""
         return self._portal.call(
-            lambda core: core.publish_task(task_info, private_key, nonce, auto_fix_nonce, max_retries)
+            lambda core: core.publish_task(
+                task_info, private_key, nonce, auto_fix_nonce, max_retries, idempotency_key=idempotency_key
+            )
         )
+
+    def publish_tasks(
+        self,
+        task_infos: Sequence[TaskInfo],
+        private_key: str | LocalAccount | Signer | None = None,
+        *,
+        idempotency_keys: Sequence[str | None] | None = None,
+        return_exceptions: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> list[Any]:
+        """Publish many tasks at once; their addresses, in order.
+
+        Uploads, signing, sending and waiting overlap, and one that fails leaves no nonce gap and stops no
+        other. With `return_exceptions` its error stands in its place; without, `TasksNotPublished` is
+        raised once all are done, and its `results` has the addresses and the errors. `progress` is
+        called after each one, on the client's own thread."""
+        return self._portal.call(
+            lambda core: core.publish_tasks(
+                task_infos,
+                private_key,
+                idempotency_keys=idempotency_keys,
+                return_exceptions=return_exceptions,
+                progress=progress,
+            )
+        )
+
+    def estimate(
+        self, info: TaskInfo | SourceInfo, private_key: str | LocalAccount | Signer | None = None
+    ) -> Cost:
+        """What publishing a task or a source would cost at most, now; nothing is uploaded or sent.
+
+        Amounts in wei. It raises what publishing would raise."""
+        return self._portal.call(lambda core: core.estimate(info, private_key))
 
     def get_task_responses(
         self, task_address: str, lower: int = 0, upper: int | None = None
@@ -153,10 +223,12 @@ class Client:
     def confirm_response(
         self,
         response_address: str,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         nonce: int | None = None,
         auto_fix_nonce: bool = True,
         max_retries: int = 3,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Confirm a response, which pays its provider; returns the transaction's hash.
 
@@ -164,11 +236,16 @@ class Client:
         confirmation; else `ContractReverted` with the contract's reason."""
         return self._portal.call(
             lambda core: core.confirm_response(
-                response_address, private_key, nonce, auto_fix_nonce, max_retries
+                response_address,
+                private_key,
+                nonce,
+                auto_fix_nonce,
+                max_retries,
+                idempotency_key=idempotency_key,
             )
         )
 
-    def cancel_task(self, task_address: str, private_key: str | LocalAccount | None = None) -> str:
+    def cancel_task(self, task_address: str, private_key: str | LocalAccount | Signer | None = None) -> str:
         """Cancel a task that nobody has attempted; the payment goes back. Returns the transaction's hash."""
         return self._portal.call(lambda core: core.cancel_task(task_address, private_key))
 
@@ -201,23 +278,23 @@ class Client:
     def fix_nonce(
         self,
         address: str | None = None,
-        private_key: str | LocalAccount | None = None,
+        private_key: str | LocalAccount | Signer | None = None,
         *,
         force: bool = False,
     ) -> int:
         """Replace stuck transactions of an account by empty ones and fill gaps; returns the next nonce.
 
-        What this program still waits for is left alone and reported (`NonceInUse`) unless `force`."""
+        What this program, or another on the same journal, still waits for is left alone and reported (`NonceInUse`) unless `force`."""
         return self._portal.call(lambda core: core.fix_nonce(address, private_key, force=force))
 
     def get_nonce_info(
-        self, address: str | None = None, private_key: str | LocalAccount | None = None
+        self, address: str | None = None, private_key: str | LocalAccount | Signer | None = None
     ) -> dict[str, Any]:
         """`address, mined_nonce, pending_nonce, cached_nonce, has_pending, pending_count` of an account."""
         return self._portal.call(lambda core: core.get_nonce_info(address, private_key))
 
     def reset_nonce_cache(
-        self, address: str | None = None, private_key: str | LocalAccount | None = None
+        self, address: str | None = None, private_key: str | LocalAccount | Signer | None = None
     ) -> None:
         """Forget the cached nonce of an account on this network."""
         self._portal.call(lambda core: core.reset_nonce_cache(address, private_key))
@@ -225,3 +302,28 @@ class Client:
     def clear_all_nonce_caches(self) -> None:
         """Forget the cached nonces of all accounts on this network."""
         self._portal.call(lambda core: core.clear_all_nonce_caches())
+
+    def intents(self, limit: int = 100, *, states: Sequence[State] | None = None) -> list[Intent]:
+        """What the journal has of this network's transactions, newest first."""
+        return self._portal.call(lambda core: core.intents(limit, states=states))
+
+    def intent(self, key: str) -> Intent:
+        """One of them, by its key or by a transaction's hash; `IntentUnknown` when there is none."""
+        return self._portal.call(lambda core: core.intent(key))
+
+    def cancel(self, key: str, private_key: str | LocalAccount | Signer | None = None) -> Intent:
+        """Cancel a transaction that is on its way, by its key or hash; what has become of it.
+
+        An empty transfer is put at its nonce, for a higher fee, and the chain takes one of the two: the
+        state is CANCELED, or DONE when it was too late. Whoever waits for it gets `TransactionDropped`."""
+        return self._portal.call(lambda core: core.cancel(key, private_key))
+
+    def bump(self, key: str, private_key: str | LocalAccount | Signer | None = None) -> Intent:
+        """Offer more for a transaction that is on its way; the policy's `fee_cap` is not passed."""
+        return self._portal.call(lambda core: core.bump(key, private_key))
+
+    def recover(self) -> list[Intent]:
+        """Send again whatever the journal has open on this network, and wait for it; what has become of it.
+
+        Opening a client does so in the background, for what no living process looks after."""
+        return self._portal.call(lambda core: core.recover())

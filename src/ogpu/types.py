@@ -138,6 +138,15 @@ class TaskInfo:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far the publishing of many tasks is; `published` and `failed` add up to what is done."""
+
+    total: int
+    published: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Response:
     """One provider's answer to a task, as the chain holds it.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from eth_account import Account
 from tests.support.localnet import RunningNetwork, wait_until
-from tests.support.market import core_of, source_info, task_info, through
+from tests.support.market import set_policy, source_info, task_info, through
 from tests.support.proxy import proxied
 
 from ogpu import AsyncClient, Client
@@ -177,11 +177,11 @@ def test_a_transaction_that_the_node_lost_does_not_block_the_next(paused: Runnin
     with Client(through(paused, paused.url)) as client:
         with Miner(paused):
             source = client.publish_source(source_info())
-        core_of(client).chain.transactions._receipt_timeout = 0.5
+        set_policy(client, receipt_timeout=0.5)
         with pytest.raises(TransactionUndetermined):
             client.publish_task(task_info(source, n=1))
         paused.rpc("anvil_dropAllTransactions")
-        core_of(client).chain.transactions._receipt_timeout = 60
+        set_policy(client, receipt_timeout=60)
         with Miner(paused):
             client.publish_task(task_info(source, n=2))
             client.publish_task(task_info(source, n=1))  # the one that was left open
@@ -204,13 +204,13 @@ def test_equal_calls_that_were_left_open_are_each_taken_up_once(paused: RunningN
     with Client(through(paused, paused.url)) as client:
         with Miner(paused):
             source = client.publish_source(source_info())
-        core_of(client).chain.transactions._receipt_timeout = 0.5
+        set_policy(client, receipt_timeout=0.5)
         info = task_info(source)
         callers = [in_thread(lambda: client.publish_task(info)) for _ in range(3)]
         for caller, _ in callers:
             caller.join(30)
         assert [type(error) for _, failures in callers for error in failures] == [TransactionUndetermined] * 3
-        core_of(client).chain.transactions._receipt_timeout = 60
+        set_policy(client, receipt_timeout=60)
         with Miner(paused):
             tasks = {client.publish_task(info) for _ in range(3)}
         assert len(tasks) == 3
@@ -224,7 +224,7 @@ def test_an_open_call_is_taken_up_before_it_is_checked_again(held: RunningNetwor
         info = task_info(source)
         info.payment = client.vault.account(held.address()).balance
         held.rpc("evm_setAutomine", False)
-        core_of(client).chain.transactions._receipt_timeout = 0.5
+        set_policy(client, receipt_timeout=0.5)
         with pytest.raises(TransactionUndetermined):
             client.publish_task(info)
         held.rpc("evm_mine")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import rlp
 from tests.support.localnet import RunningNetwork, wait_until
-from tests.support.market import PRICE, core_of, source_info, task_info, through
+from tests.support.market import PRICE, core_of, set_policy, source_info, task_info, through
 from tests.support.proxy import Fault, Proxy, proxied
 
 from ogpu import Client
@@ -134,8 +134,8 @@ def test_a_call_after_an_open_fate_goes_on_with_the_same_transaction(
     again: list[str] = []
     caller = threading.Thread(target=lambda: again.append(holding.publish_task(task_info(source))))
     caller.start()
-    book = core_of(holding).chain.transactions.book
-    wait_until(lambda: book.waiting(held.address()), what="the second call")
+    follower = core_of(holding).chain.transactions.follower
+    wait_until(follower.waited_for, what="the second call")
     held.rpc("evm_mine")
     caller.join(20)
     assert len(again) == 1
@@ -160,10 +160,9 @@ def test_a_caller_that_is_stopped_while_waiting_and_calls_again_publishes_once(
 
 @contextlib.contextmanager
 def receipt_timeout(client: Client, seconds: float) -> Iterator[None]:
-    manager = core_of(client).chain.transactions
-    usual, manager._receipt_timeout = manager._receipt_timeout, seconds
+    set_policy(client, receipt_timeout=seconds)
     yield
-    manager._receipt_timeout = usual
+    set_policy(client, receipt_timeout=120)
 
 
 @pytest.mark.parametrize(

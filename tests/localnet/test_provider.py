@@ -16,7 +16,7 @@ import pytest
 from ogpu.aio import AsyncClient
 from ogpu.networks import Network, load_network_file
 from ogpu.provider import HandlerPool, Provider
-from ogpu.tx.signer import resolve_account
+from ogpu.tx.signer import resolve_signer
 from ogpu.types import DeliveryMethod, TaskInfo, TaskInput, TaskStatus
 from tests.localnet.commands import Run, stop, up
 from tests.support.market import source_info
@@ -95,7 +95,7 @@ class Stage:
     async def provider(self, network: Network | None = None, **options: Any) -> asyncio.Task[None]:
         """Start a provider, from this block on."""
         network = network or self.network
-        account = resolve_account(network.accounts["provider"][0].private_key)
+        account = resolve_signer(network.accounts["provider"][0].private_key)
         own = await self._stack.enter_async_context(AsyncClient(network, private_key=account))
         files = [self._folder / "handlers.py"]
         files[0].write_text(HANDLERS)

@@ -44,3 +44,9 @@ def core_of(client: Client) -> AsyncClient:
 def through(network: RunningNetwork, *urls: str) -> Network:
     """The network with other RPC URLs, such as a proxy's."""
     return replace(load_network_file(network.file), rpc_urls=urls)
+
+
+def set_policy(client: Client, **changes: Any) -> None:
+    """Change how an open client sends."""
+    transactions = core_of(client).chain.transactions
+    transactions.policy = replace(transactions.policy, **changes)

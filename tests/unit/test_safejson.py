@@ -24,8 +24,8 @@ for opening in (b"[", b'{"a":'):
 LIMIT = """
 import sys
 before = sys.getrecursionlimit()
-from ogpu.tx.signer import resolve_account
-resolve_account("0x" + "11" * 32)
+from ogpu.tx.signer import resolve_signer
+resolve_signer("0x" + "11" * 32)
 print(sys.getrecursionlimit() == before)
 """
 

@@ -64,9 +64,18 @@ def test_which_nonce_is_next(
 
 
 def test_calls_are_the_same_by_content_or_by_what_their_caller_says() -> None:
-    assert Call("a", "0x1", "0xaa").fingerprint == Call("b", "0x1", "0xaa").fingerprint
-    assert Call("a", "0x1", "0xaa").fingerprint != Call("a", "0x1", "0xab").fingerprint
-    assert (
-        Call("a", "0x1", "0xaa", identity="x").fingerprint
-        == Call("a", "0x1", "0xab", identity="x").fingerprint
-    )
+    same = [Call("a", "0x1", "0xaa"), Call("b", "0x1", "0xaa")]
+    other = [
+        Call("a", "0x1", "0xab"),
+        Call("a", "0x2", "0xaa"),
+        Call("a", "0x1", "0xaa", value=1),
+        Call("a", "0x1", "0xaa", identity="x"),
+    ]
+    assert len({call.content("1337:0x0", "0x9") for call in same}) == 1
+    assert len({call.content("1337:0x0", "0x9") for call in same + other}) == 5
+    assert same[0].content("1337:0x0", "0x9") != same[0].content("1337:0x1", "0x9")
+    assert same[0].content("1337:0x0", "0x9") != same[0].content("1337:0x0", "0x8")
+    tried_again = [
+        Call("a", "0x1", data, identity="x").content("1337:0x0", "0x9") for data in ("0xaa", "0xab")
+    ]
+    assert tried_again[0] == tried_again[1]

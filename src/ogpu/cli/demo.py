@@ -110,7 +110,7 @@ async def _tasks(running: LocalNetwork, texts: Sequence[str]) -> tuple[list[Outc
     from ogpu.demo.work import run_tasks
 
     key = running.network.accounts["client"][0].private_key
-    async with AsyncClient(running.network, private_key=key) as client:
+    async with AsyncClient(running.network, private_key=key, journal=":memory:") as client:
         with _progress(len(texts)) as done:
             work = asyncio.create_task(run_tasks(client, texts, done))
             watching = asyncio.create_task(running.watch())

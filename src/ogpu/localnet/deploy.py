@@ -11,7 +11,6 @@ from ogpu.errors import LocalNetworkError, RPCFailed
 from ogpu.localnet.accounts import Accounts
 from ogpu.rpc.codec import ZERO_ADDRESS, checksum, interface, keccak
 from ogpu.rpc.transport import RPC, quantity, raised
-from ogpu.tx.signer import sign
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -59,8 +58,8 @@ class _Script:
         }
         if to is not None:
             transaction["to"] = to
-        raw, tx_hash = sign(sender, transaction)
-        self._signed.append((label, "0x" + raw.hex(), tx_hash))
+        signed = sender.sign_transaction(transaction)
+        self._signed.append((label, "0x" + signed.raw_transaction.hex(), "0x" + signed.hash.hex()))
         return nonce
 
     def call(

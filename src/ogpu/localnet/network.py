@@ -27,6 +27,7 @@ from ogpu.networks import LOCAL_CHAIN_ID, Network, parse_network
 from ogpu.provider import HandlerPool, Provider
 from ogpu.rpc.transport import RPC, quantity
 from ogpu.text import printable
+from ogpu.tx.signer import resolve_signer
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -174,7 +175,7 @@ class LocalNetwork:
             "pid": os.getpid(),
         }
         self.network = parse_network(document, "of this process")
-        self._client = await stack.enter_async_context(AsyncClient(self.network))
+        self._client = await stack.enter_async_context(AsyncClient(self.network, journal=":memory:"))
         await _serve(stack, content_app(state.content, public_url=content_url), content)
         await _serve(stack, management_app(self._client), management)
         self.services = {"node": node.url, "content": content_url, "management": management_url}
@@ -231,8 +232,13 @@ class LocalNetwork:
         if self._pool is None:
             return
         for account in saved.accounts.provider[: self._options.providers]:
-            own = await stack.enter_async_context(AsyncClient(self.network, private_key=account))
-            provider = Provider(own, account, self._pool, report=self._life.note, poll=PROVIDER_POLL)
+            # The chain tells a provider what it has done; nothing of its is to be found by another program.
+            own = await stack.enter_async_context(
+                AsyncClient(self.network, private_key=account, journal=":memory:")
+            )
+            provider = Provider(
+                own, resolve_signer(account), self._pool, report=self._life.note, poll=PROVIDER_POLL
+            )
             self._run(stack, f"provider {account.address}", provider.run())
 
     def _run(self, stack: AsyncExitStack, name: str, part: Coroutine[Any, Any, None]) -> None:

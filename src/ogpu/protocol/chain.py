@@ -17,12 +17,13 @@ from ogpu.errors import (
 from ogpu.networks import Network
 from ogpu.rpc.codec import interface
 from ogpu.rpc.transport import BATCH_SIZE, RPC, mapping, quantity, raised
+from ogpu.tx.journal import Journal
 from ogpu.tx.manager import TransactionManager
 from ogpu.tx.quote import revert_of
-from ogpu.tx.state import Call, Receipt, SendOptions
+from ogpu.tx.state import Call, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,28 @@ class Read:
 class Chain:
     """One network's node, contracts and transactions."""
 
-    def __init__(self, network: Network, *, timeout: float) -> None:
+    def __init__(self, network: Network, journal: Journal, policy: Policy, *, timeout: float) -> None:
         self.network = network
         self.rpc = RPC(network.rpc_urls, network.chain_id, timeout=timeout)
-        self.transactions = TransactionManager(self.rpc, network.chain_id)
+        self.transactions = TransactionManager(self.rpc, network.chain_id, journal, policy)
+
+    async def close(self) -> None:
+        """Stop what is followed, and close the connections."""
+        await self.transactions.close()
+        await self.rpc.close()
 
     def core(self, contract: str, function: str, *arguments: Any) -> Read:
         """A view call of one of the network's own contracts, such as "Vault"."""
         return Read(contract, self.network.contract(contract.upper()), function, arguments)
 
-    def call(self, contract: str, function: str, *arguments: Any, value: int = 0, identity: str = "") -> Call:
+    def call(self, contract: str, function: str, *arguments: Any, value: int = 0) -> Call:
         """A transaction to one of the network's own contracts."""
         data = interface(contract).functions[function].encode(*arguments)
-        return Call(f"{contract}.{function}", self.network.contract(contract.upper()), data, value, identity)
+        return Call(f"{contract}.{function}", self.network.contract(contract.upper()), data, value)
 
-    async def send(self, call: Call, account: LocalAccount, options: SendOptions | None = None) -> Receipt:
+    async def send(self, call: Call, signer: Signer, options: SendOptions | None = None) -> Receipt:
         """Send a transaction and wait for its receipt."""
-        return await self.transactions.send(call, account, options)
+        return await self.transactions.send(call, signer, options)
 
     async def block(self) -> str:
         """The latest block's number, for reads that belong together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from ogpu.errors import (
     SourceInactive,
 )
 from ogpu.text import shown
+from ogpu.tx.state import Policy
 from ogpu.types import (
     DeliveryMethod,
     ImageEnvironments,
@@ -31,6 +33,7 @@ UINT256_MAX = 2**256 - 1
 COIN = 10**18
 MILLISECONDS = 10**11  # a Unix time above this, in the year 5138, is meant in milliseconds
 LAST_NONCE = 2**64 - 2  # EIP-2681
+LONGEST_KEY = 200  # characters of an idempotency key
 LONGEST_TIME = 10**9  # seconds; clocks and timers of the system take no number of any size
 
 
@@ -79,6 +82,66 @@ def check_options(nonce: Any, max_retries: Any) -> None:
         raise InvalidInput(
             f"max_retries is {shown(max_retries)}; it must be a whole number from 1 on.",
             facts={"field": "max_retries"},
+        )
+
+
+def check_keys(keys: Any, count: int) -> list[str | None]:
+    """Idempotency keys for `count` calls, or None for none; each may be used once."""
+    if keys is None:
+        return [None] * count
+    if isinstance(keys, str | bytes) or not isinstance(keys, Sequence) or len(keys) != count:
+        raise InvalidInput(
+            f"idempotency_keys must be a list of {count} keys, one a task, in their order.",
+            facts={"field": "idempotency_keys"},
+        )
+    given = [key for key in keys if key is not None]
+    for key in given:
+        check_key(key)
+    if len(set(given)) != len(given):
+        twice = next(key for key in given if given.count(key) > 1)
+        raise InvalidInput(
+            f"The idempotency key {shown(twice)} is given twice; each task needs its own.",
+            facts={"field": "idempotency_keys"},
+        )
+    return list(keys)
+
+
+def check_key(key: Any) -> None:
+    """An idempotency key, or None: text that can be shown, of at most `LONGEST_KEY` characters."""
+    if key is None:
+        return
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
+        raise InvalidInput(
+            f"idempotency_key is {shown(key)}; it must be printable text of 1 to {LONGEST_KEY} characters.",
+            hint="Name what is to happen once, such as 'invoice-1234/summary'.",
+            facts={"field": "idempotency_key"},
+        )
+
+
+def check_policy(policy: Policy) -> None:
+    """How a client is to send."""
+    check_type(policy, Policy, "policy")
+    for name in ("max_fee", "priority_fee", "fee_cap", "max_spend"):
+        if getattr(policy, name) is not None:
+            check_amount(getattr(policy, name), f"policy.{name}")
+    for name, least in (("confirmations", 1), ("finality", 0)):
+        if not _is_whole(getattr(policy, name), least):
+            raise InvalidInput(
+                f"policy.{name} is {shown(getattr(policy, name))}; it must be a whole number of blocks from "
+                f"{least} on.",
+                facts={"field": name},
+            )
+    for name in ("stuck_after", "receipt_timeout"):
+        value = getattr(policy, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
+            raise InvalidInput(
+                f"policy.{name} is {shown(value)}; it must be a number of seconds above 0, at most 10**9.",
+                facts={"field": name},
+            )
+    if policy.fee_cap is not None and policy.max_fee is not None and policy.max_fee > policy.fee_cap:
+        raise InvalidInput(
+            f"policy.max_fee is {policy.max_fee} wei per gas, over the fee_cap of {policy.fee_cap}.",
+            facts={"field": "max_fee"},
         )
 
 

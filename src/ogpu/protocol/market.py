@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ogpu.content import ContentClient, cid_of, to_json
 from ogpu.content.urls import gateway_base
-from ogpu.errors import ContractReverted, InvalidInput, NotJSON, RPCInvalidResponse, TransactionError
+from ogpu.errors import (
+    ContractReverted,
+    InvalidInput,
+    NotJSON,
+    OGPUError,
+    RPCInvalidResponse,
+    TransactionError,
+    TransactionUndetermined,
+)
 from ogpu.protocol import checks
 from ogpu.protocol.chain import Chain, Read
 from ogpu.rpc.codec import ZERO_ADDRESS, checked_address, decode_logs
-from ogpu.tx.state import Call, Receipt, SendOptions
+from ogpu.tx.boundaries import Boundary
+from ogpu.tx.state import Call, Cost, Receipt, SendOptions
 from ogpu.types import (
     DeliveryMethod,
     Environment,
+    Progress,
     Response,
     SourceInfo,
     SourceSnapshot,
@@ -26,13 +39,78 @@ from ogpu.types import (
 )
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
+AT_ONCE = 500  # tasks that are on their way at the same time when many are published
 MOST_SLOTS = 1_000_000  # attempts that a task can have; a contract that claims more is none
 # A node may show the next block's state under the last one's number for a moment, as anvil does while it
 # mines: a count read then is past the list that is read after it.
 TORN_READS = 3
 SLOTS_PER_READ = 500  # attempter slots a call: 16 KB of addresses, well under what nodes answer
+
+
+class Shared:
+    """What the checks of many publishes by one account read once: sources, the Vault balance, gas."""
+
+    def __init__(self, chain: Chain, sender: str) -> None:
+        self._chain = chain
+        self._sender = sender
+        self._sources: dict[str, asyncio.Task[SourceSnapshot]] = {}
+        self._gas: dict[str, asyncio.Task[int]] = {}
+        self._purse: asyncio.Task[tuple[int, int]] | None = None
+        self._taken = 0  # of the balance, by publishes that are on their way or done; in wei
+
+    @contextlib.asynccontextmanager
+    async def paying(self, info: TaskInfo, source: str) -> AsyncIterator[None]:
+        """Check a task against its source and what is left of the balance; that comes back when it fails."""
+        if source not in self._sources:
+            self._sources[source] = asyncio.create_task(self._source(source))
+        if self._purse is None:
+            self._purse = asyncio.create_task(self._balance())
+        snapshot, (balance, block_time) = await asyncio.gather(
+            asyncio.shield(self._sources[source]), asyncio.shield(self._purse)
+        )
+        # An idle local chain's last block is old: the next one is stamped with the present.
+        now = max(block_time, int(time.time()))
+        checks.check_task_for_source(info, snapshot, self._sender, balance - self._taken, now)
+        self._taken += info.payment
+        try:
+            yield
+        except TransactionUndetermined:
+            raise  # it may be paid yet
+        except BaseException:
+            self._taken -= info.payment
+            raise
+
+    async def gas(self, call: Call) -> int:
+        """The gas limit of a call; calls of one shape are estimated once, unless the first would fail."""
+        if call.shape not in self._gas:
+            self._gas[call.shape] = asyncio.create_task(self._gas_of(call))
+            return await asyncio.shield(self._gas[call.shape])
+        try:
+            return await asyncio.shield(self._gas[call.shape])
+        except ContractReverted:
+            return await self._gas_of(call)  # what stopped the other may be its own
+
+    async def close(self) -> None:
+        """Stop reading for whoever does not wait any more."""
+        tasks = [*self._sources.values(), *self._gas.values(), *([self._purse] if self._purse else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _gas_of(self, call: Call) -> int:
+        return await self._chain.transactions.gas_of(call, self._sender)
+
+    async def _source(self, address: str) -> SourceSnapshot:
+        return source_snapshot(self._chain, address, await self._chain.read(*_source_reads(address)))
+
+    async def _balance(self) -> tuple[int, int]:
+        """The sender's Vault balance, and the latest block's time."""
+        (balance,), (_, block_time) = await asyncio.gather(
+            self._chain.read(self._chain.core("Vault", "getBalanceOf", self._sender)), self._chain.head()
+        )
+        return balance, block_time
 
 
 class Market:
@@ -42,32 +120,36 @@ class Market:
         self._chain = chain
         self._content = content
 
-    async def publish_source(self, info: SourceInfo, account: LocalAccount, options: SendOptions) -> str:
+    async def publish_source(self, info: SourceInfo, signer: Signer, options: SendOptions) -> str:
         """Check, upload the metadata, publish; the address of the new Source."""
         checks.check_source(info)
-        metadata = to_json(info.metadata())
-        if receipt := await self._chain.transactions.resume(
-            account.address, _source_identity(info, metadata), options
-        ):
+        metadata, transactions = to_json(info.metadata()), self._chain.transactions
+        call = self._source_call(info, signer.address, metadata)
+        if receipt := await transactions.resume(call, signer, options):
             return self._published(receipt, "SourcePublished", "source")
-        read = self._chain.core
-        whitelisted, lockup, per_source, active = await self._chain.read(
-            read("Vault", "isWhitelisted", account.address),
-            read("Vault", "getLockupOf", account.address),
-            read("Vault", "MIN_LOCKUP_PER_SOURCE"),
-            read("Nexus", "getActiveSourceCount", account.address),
-        )
-        checks.check_stake(account.address, checks.Stake(whitelisted, lockup, per_source, active))
-        expected = self._expected_link(metadata)
-        await self._chain.transactions.simulate(self._source_call(info, expected, account), account.address)
+        await self._check_stake(signer.address)
+        gas = await transactions.gas_of(call, signer.address)
         link = await self._content.put_bytes(metadata, "imageMetadata.json", "application/json")
-        receipt = await self._chain.send(self._source_call(info, link, account), account, options)
+        transactions.at(Boundary.UPLOADED)
+        call = self._source_call(info, signer.address, metadata, link)
+        receipt = await transactions.send_new(call, signer, options, gas)
         return self._published(receipt, "SourcePublished", "source")
 
-    def _source_call(self, info: SourceInfo, link: str, account: LocalAccount) -> Call:
+    async def _check_stake(self, client: str) -> None:
+        read = self._chain.core
+        whitelisted, lockup, per_source, active = await self._chain.read(
+            read("Vault", "isWhitelisted", client),
+            read("Vault", "getLockupOf", client),
+            read("Vault", "MIN_LOCKUP_PER_SOURCE"),
+            read("Nexus", "getActiveSourceCount", client),
+        )
+        checks.check_stake(client, checks.Stake(whitelisted, lockup, per_source, active))
+
+    def _source_call(self, info: SourceInfo, client: str, metadata: bytes, link: str = "") -> Call:
+        cid = str(cid_of(metadata))
         params = (
-            account.address,
-            link,
+            client,
+            link or self._expected_link(cid),
             int(info.imageEnvs.environments),
             info.minPayment,
             info.minAvailableLockup,
@@ -77,44 +159,100 @@ class Market:
             int(info.deliveryMethod),
             0,  # lastUpdateTime: the contract stamps it
         )
-        identity = _source_identity(info, to_json(info.metadata()))
-        return self._chain.call("Nexus", "publishSource", params, identity=identity)
+        terms = (info.minPayment, info.minAvailableLockup, info.maxExpiryDuration, int(info.deliveryMethod))
+        return replace(
+            self._chain.call("Nexus", "publishSource", params), identity=f"publishSource:{cid}:{terms}"
+        )
 
-    async def publish_task(self, info: TaskInfo, account: LocalAccount, options: SendOptions) -> str:
+    async def publish_task(
+        self, info: TaskInfo, signer: Signer, options: SendOptions, shared: Shared | None = None
+    ) -> str:
         """Check, upload the config, publish; the address of the new Task."""
         checks.check_task(info)
         source = checked_address(info.source, "source")
-        config = to_json(config_of(info))
-        identity = _task_identity(info, source, config)
-        if receipt := await self._chain.transactions.resume(account.address, identity, options):
-            return self._published(receipt, "TaskPublished", "task")
-        snapshot, balance, now = await self._source_and_balance(source, account.address)
-        checks.check_task_for_source(info, snapshot, account.address, balance, now)
-        expected = self._expected_link(config)
-        await self._chain.transactions.simulate(
-            self._task_call(info, source, expected, identity), account.address
-        )
-        link = await self._content.put_bytes(config, "taskConfig.json", "application/json")
-        receipt = await self._chain.send(self._task_call(info, source, link, identity), account, options)
+        config, transactions = to_json(config_of(info)), self._chain.transactions
+        cid = str(cid_of(config))
+        call = self._task_call(info, source, cid)
+        receipt = await transactions.resume(call, signer, options)
+        if receipt is None:
+            common = shared or Shared(self._chain, signer.address)
+            try:
+                async with common.paying(info, source):
+                    gas = await common.gas(call)
+                    link = await self._content.put_bytes(config, "taskConfig.json", "application/json")
+                    transactions.at(Boundary.UPLOADED)
+                    call = self._task_call(info, source, cid, link)
+                    receipt = await transactions.send_new(call, signer, options, gas)
+            finally:
+                if shared is None:
+                    await common.close()
         return self._published(receipt, "TaskPublished", "task")
 
-    def _task_call(self, info: TaskInfo, source: str, link: str, identity: str) -> Call:
-        call = self._chain.call(
-            "Controller", "publishTask", (source, link, info.expiryTime, info.payment), identity=identity
-        )
-        return replace(call, expires=info.expiryTime)
+    async def publish_tasks(
+        self,
+        infos: Sequence[TaskInfo],
+        signer: Signer,
+        keys: Sequence[str | None],
+        progress: Callable[[Progress], None] | None,
+    ) -> list[str | OGPUError]:
+        """Publish many, each step of one beside other steps of others; addresses and errors in order."""
+        shared, room = Shared(self._chain, signer.address), asyncio.Semaphore(AT_ONCE)
+        results: dict[int, str | OGPUError] = {}
+        failed = 0
 
-    async def _source_and_balance(self, source: str, client: str) -> tuple[SourceSnapshot, int, int]:
-        *values, balance = await self._chain.read(
-            *_source_reads(source), self._chain.core("Vault", "getBalanceOf", client)
-        )
-        _, block_time = await self._chain.head()
-        # An idle local chain's last block is old: the next one is stamped with the present.
-        return self._source_snapshot(source, values), balance, max(block_time, int(time.time()))
+        async def one(position: int) -> None:
+            nonlocal failed
+            try:
+                options = SendOptions(key=keys[position])
+                results[position] = await self.publish_task(infos[position], signer, options, shared)
+            except OGPUError as error:
+                results[position] = error
+                failed += 1
+            finally:
+                room.release()
+            if progress is not None:
+                progress(Progress(len(infos), len(results) - failed, failed))
 
-    def _expected_link(self, document: bytes) -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for position in range(len(infos)):
+                    await room.acquire()
+                    group.create_task(one(position))
+        finally:
+            await shared.close()
+        return [results[position] for position in range(len(infos))]
+
+    async def estimate(self, info: TaskInfo | SourceInfo, sender: str) -> Cost:
+        """What publishing it would cost at most, now; raises what publishing would raise."""
+        if isinstance(info, SourceInfo):
+            checks.check_source(info)
+            await self._check_stake(sender)
+            call = self._source_call(info, sender, to_json(info.metadata()))
+            return await self._chain.transactions.estimate(call, sender)
+        checks.check_task(info)
+        source, shared = checked_address(info.source, "source"), Shared(self._chain, sender)
+        try:
+            async with shared.paying(info, source):
+                call = self._task_call(info, source, str(cid_of(to_json(config_of(info)))))
+                return await self._chain.transactions.estimate(call, sender)
+        finally:
+            await shared.close()
+
+    def _task_call(self, info: TaskInfo, source: str, cid: str, link: str = "") -> Call:
+        link = link or self._expected_link(cid)
+        params = (source, link, info.expiryTime, info.payment)
+        return replace(
+            self._chain.call("Controller", "publishTask", params),
+            payment=info.payment,
+            # Without the expiry, since whoever tries again computes it anew.
+            identity=f"publishTask:{source}:{cid}:{info.payment}",
+            expires=info.expiryTime,
+            shape=f"publishTask:{source}:{len(link)}",
+        )
+
+    def _expected_link(self, cid: str) -> str:
         """Where the content service will say that a document is; enough to simulate with."""
-        return f"{gateway_base(self._chain.network.gateway_url)}/{cid_of(document)}"
+        return f"{gateway_base(self._chain.network.gateway_url)}/{cid}"
 
     def _published(self, receipt: Receipt, event: str, field: str) -> str:
         nexus = self._chain.network.contract("NEXUS")
@@ -137,31 +275,12 @@ class Market:
     async def source(self, address: str) -> SourceSnapshot:
         """A source at the latest block."""
         address = checked_address(address, "source")
-        return self._source_snapshot(address, await self._chain.read(*_source_reads(address)))
+        return source_snapshot(self._chain, address, await self._chain.read(*_source_reads(address)))
 
     async def task(self, address: str) -> TaskSnapshot:
         """A task at the latest block."""
         address = checked_address(address, "task")
         return self._task_snapshot(address, await self._chain.read(*_task_reads(address)))
-
-    def _source_snapshot(self, address: str, values: list[Any]) -> SourceSnapshot:
-        params, status, tasks, registrants = values
-        try:
-            return SourceSnapshot(
-                address=address,
-                client=params[0],
-                metadata_url=params[1],
-                environments=Environment(params[2]),
-                min_payment=params[3],
-                min_available_lockup=params[4],
-                max_expiry_duration=params[5],
-                delivery_method=DeliveryMethod(params[8]),
-                status=SourceStatus(status),
-                task_count=tasks,
-                registrant_count=registrants,
-            )
-        except ValueError as error:  # a number outside its enumeration
-            raise self._chain.wrong_contract("Source", address) from error
 
     def _task_snapshot(self, address: str, values: list[Any]) -> TaskSnapshot:
         params, owner, delivery, status, attempts, winner = values
@@ -232,28 +351,38 @@ class Market:
             found.append(Response(address, task, provider, data, payment, status, timestamp, confirmed))
         return found
 
-    async def confirm_response(self, address: str, account: LocalAccount, options: SendOptions) -> Receipt:
+    async def confirm_response(self, address: str, signer: Signer, options: SendOptions) -> Receipt:
         """Confirm a response: its provider is paid and the task final."""
         response = await self.response(address)
         call = self._chain.call("Controller", "confirmResponse", response.address)
-        return await self._chain.send(call, account, options)
+        return await self._chain.send(call, signer, options)
 
-    async def cancel_task(self, address: str, account: LocalAccount, options: SendOptions) -> Receipt:
+    async def cancel_task(self, address: str, signer: Signer, options: SendOptions) -> Receipt:
         """Cancel a task that nobody has attempted; its payment goes back to the Vault balance."""
         task = await self.task(address)
         call = self._chain.call("Controller", "cancelTask", task.address)
-        return await self._chain.send(call, account, options)
+        return await self._chain.send(call, signer, options)
 
 
-def _source_identity(info: SourceInfo, metadata: bytes) -> str:
-    """The same for a source that a caller who tries again means to be the same."""
-    terms = (info.minPayment, info.minAvailableLockup, info.maxExpiryDuration, int(info.deliveryMethod))
-    return f"publishSource:{cid_of(metadata)}:{terms}"
-
-
-def _task_identity(info: TaskInfo, source: str, config: bytes) -> str:
-    """Likewise for a task; its expiry is left out, since who tries again computes it anew."""
-    return f"publishTask:{source}:{cid_of(config)}:{info.payment}"
+def source_snapshot(chain: Chain, address: str, values: list[Any]) -> SourceSnapshot:
+    """A source from what `_source_reads` brought."""
+    params, status, tasks, registrants = values
+    try:
+        return SourceSnapshot(
+            address=address,
+            client=params[0],
+            metadata_url=params[1],
+            environments=Environment(params[2]),
+            min_payment=params[3],
+            min_available_lockup=params[4],
+            max_expiry_duration=params[5],
+            delivery_method=DeliveryMethod(params[8]),
+            status=SourceStatus(status),
+            task_count=tasks,
+            registrant_count=registrants,
+        )
+    except ValueError as error:  # a number outside its enumeration
+        raise chain.wrong_contract("Source", address) from error
 
 
 def config_of(info: TaskInfo) -> dict[str, Any]:

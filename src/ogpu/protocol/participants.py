@@ -11,7 +11,7 @@ from ogpu.tx.state import Receipt
 from ogpu.types import Environment
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Participants:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
 
-    async def announce_provider(self, provider: str, amount: int, master: LocalAccount) -> Receipt:
+    async def announce_provider(self, provider: str, amount: int, master: Signer) -> Receipt:
         """The master's half of a pairing; `amount` (wei) becomes the provider's lockup."""
         call = self._chain.call("Terminal", "announceProvider", provider, amount, value=amount)
         return await self._chain.send(call, master)
 
-    async def announce_master(self, master: str, provider: LocalAccount) -> Receipt:
+    async def announce_master(self, master: str, provider: Signer) -> Receipt:
         """The provider's half of a pairing."""
         return await self._chain.send(self._chain.call("Terminal", "announceMaster", master), provider)
 
@@ -61,7 +61,7 @@ class Participants:
         )
         return Registration(number != 0, lockup, max(per_source, min_lockup))
 
-    async def register(self, source: str, environment: Environment, provider: LocalAccount) -> Receipt:
+    async def register(self, source: str, environment: Environment, provider: Signer) -> Receipt:
         """Register the provider to a source, with one environment that the source offers."""
         call = self._chain.call("Nexus", "register", source, provider.address, int(environment))
         return await self._chain.send(call, provider)
@@ -76,7 +76,7 @@ class Participants:
         (address,) = await self._chain.read(Read("Task", task, "responseOf", (provider,)))
         return None if address == ZERO_ADDRESS else address
 
-    async def attempt(self, task: str, price: int, provider: LocalAccount) -> Receipt:
+    async def attempt(self, task: str, price: int, provider: Signer) -> Receipt:
         """Bid for a task; `price` in wei."""
         call = self._chain.call("Nexus", "attempt", task, provider.address, price)
         return await self._chain.send(call, provider)
@@ -88,7 +88,7 @@ class Participants:
         )
         return bool(submitted)
 
-    async def submit_response(self, task: str, data: str, price: int, provider: LocalAccount) -> Receipt:
+    async def submit_response(self, task: str, data: str, price: int, provider: Signer) -> Receipt:
         """Answer a task that was attempted; `data` is normally the link of the result."""
         params = (task, provider.address, data, price)
         return await self._chain.send(self._chain.call("Nexus", "submitResponse", params), provider)

@@ -34,7 +34,7 @@ from ogpu.text import printable
 from ogpu.types import DeliveryMethod, Environment, SourceStatus, TaskSnapshot, TaskStatus
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Provider:
     def __init__(
         self,
         client: AsyncClient,
-        account: LocalAccount,
+        account: Signer,
         runner: Runner,
         *,
         report: Callable[[str], None],

@@ -218,6 +218,33 @@ def decode_logs(
     return found
 
 
+@dataclass(frozen=True)
+class DecodedEvent:
+    """An event of the protocol in a receipt; whose it is, only `address` says: anyone can emit the like."""
+
+    address: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@cache
+def _events_by_topic() -> Mapping[str, Event]:
+    return {event.topic: event for name in CONTRACTS for event in interface(name).events.values()}
+
+
+def decoded_events(logs: Sequence[Mapping[str, Any]]) -> list[DecodedEvent]:
+    """The protocol's events among logs, in order; what cannot be decoded is a stranger's, and left out."""
+    found = []
+    for log in logs:
+        topics = log.get("topics") or ()
+        if topics and (event := _events_by_topic().get(topics[0])):
+            try:
+                found.append(DecodedEvent(checksum(log["address"]), event.name, event.decode(log)))
+            except (RPCInvalidResponse, KeyError, TypeError):
+                continue
+    return found
+
+
 def decode_revert(data: object) -> str:
     """What revert data says, in one line: a reason string, a named panic, a custom error, or the bytes.
 

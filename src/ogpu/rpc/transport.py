@@ -13,7 +13,7 @@ from ogpu.rpc.answers import Request, SendAnswer, at_head, hash_of, heads, mappi
 from ogpu.rpc.heads import HEAD_PATIENCE, Heads
 from ogpu.rpc.node import Node, Wire
 
-__all__ = ["BATCH_SIZE", "RPC", "Request", "SendAnswer", "mapping", "quantity", "raised"]
+__all__ = ["BATCH_SIZE", "RPC", "Request", "SendAnswer", "hash_of", "mapping", "quantity", "raised"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,33 +87,6 @@ class RPC:
             )
             if end is None and any(not task.cancelled() and task.result() for task in done):
                 end = now() + SEND_GRACE
-
-    async def send_raw(self, transaction: bytes) -> str:
-        """Offer signed bytes to each node until one answers; what an error means is the caller's to judge.
-
-        After a node that gave no answer, another one's refusal proves nothing: the first may have the bytes.
-        """
-        request = ("eth_sendRawTransaction", ["0x" + transaction.hex()])
-        unanswered: NetworkError | None = None
-        for node in self._left():
-            try:
-                (answer,) = await node.ask([request])
-            except WrongChain:
-                continue
-            except NetworkError as error:
-                if unanswered is None and not error.retryable:
-                    raise
-                logger.info("a node did not say whether it took a transaction: %s", error)
-                unanswered = unanswered or error
-                continue
-            if isinstance(answer, str):
-                return answer
-            if unanswered is None:
-                return str(raised(answer))
-            logger.info("a refusal after a node that gave no answer proves nothing: %s", answer)
-        self._left()
-        assert unanswered is not None
-        raise unanswered
 
     def _left(self) -> list[Node]:
         """The nodes that are not thrown out; raises `WrongChain` when none is left."""

@@ -23,11 +23,31 @@ class Fees:
         return {"maxFeePerGas": self.max_fee, "maxPriorityFeePerGas": self.priority_fee, "type": 2}
 
 
-def suggest(base_fee: int | None, priority_fee: int, gas_price: int) -> Fees:
-    """Fees for a transaction that should be in one of the next blocks; no base fee means a legacy chain."""
+def suggest(
+    base_fee: int | None,
+    priority_fee: int,
+    gas_price: int,
+    *,
+    wanted_max: int | None = None,
+    wanted_priority: int | None = None,
+) -> Fees:
+    """Fees for a transaction that should be in one of the next blocks; no base fee means a legacy chain.
+
+    `wanted_max` and `wanted_priority` are the caller's own, and win.
+    """
     if base_fee is None:
-        return Fees(gas_price, None)
-    return Fees(BASE_FEE_HEADROOM * base_fee + priority_fee, priority_fee)
+        return Fees(gas_price if wanted_max is None else wanted_max, None)
+    priority = priority_fee if wanted_priority is None else wanted_priority
+    if wanted_max is not None:
+        return Fees(wanted_max, min(priority, wanted_max))
+    return Fees(BASE_FEE_HEADROOM * base_fee + priority, priority)
+
+
+def capped(offer: Fees, cap: int | None) -> Fees:
+    """The offer, and never more than the cap."""
+    if cap is None or offer.max_fee <= cap:
+        return offer
+    return Fees(cap, None if offer.priority_fee is None else min(offer.priority_fee, cap))
 
 
 def replacement(old: Fees, current: Fees) -> Fees:
@@ -37,6 +57,14 @@ def replacement(old: Fees, current: Fees) -> Fees:
         priority = max(raise_by_rule(old.priority_fee or 0), current.priority_fee or 0)
     max_fee = max(raise_by_rule(old.max_fee), current.max_fee, priority or 0)
     return Fees(max_fee, priority)
+
+
+def replacement_under(old: Fees, current: Fees, cap: int | None) -> Fees | None:
+    """The same under a cap; None when no node would take as little in place of the old one."""
+    offer = capped(replacement(old, current), cap)
+    least = replacement(old, old)
+    short = offer.max_fee < least.max_fee or (offer.priority_fee or 0) < (least.priority_fee or 0)
+    return None if short else offer
 
 
 def raise_by_rule(fee: int) -> int:

@@ -1,222 +1,318 @@
-"""The transaction manager: one process, right nonces over threads, the same bytes re-sent, nothing twice.
+"""The transaction engine: a call is stored before it is sent, executed once, and told about truthfully.
 
-It rests on one rule: a second transaction for the same call is signed only when the chain shows that
-the first can never be mined, because another one has its nonce.
+It rests on one rule: a second transaction for the same call is signed only at the same nonce, where the chain
+takes one of the two, or when the chain shows that the first can never be mined, since another has its nonce.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ogpu.errors import (
-    InsufficientFunds,
+    ClientClosed,
+    IdempotencyConflict,
+    IntentUnknown,
+    InvalidInput,
+    JournalError,
     NetworkError,
-    NonceConflict,
-    RPCFailed,
-    TransactionDropped,
-    TransactionError,
+    OGPUError,
 )
-from ogpu.rpc.transport import RPC, quantity
-from ogpu.tx.book import AttemptBook
-from ogpu.tx.fees import Fees
-from ogpu.tx.quote import Quote, quote
-from ogpu.tx.replies import Reply, judge
-from ogpu.tx.signer import sign
-from ogpu.tx.state import Attempt, Call, Receipt, SendOptions, next_nonce
-from ogpu.tx.watch import FIRST_RESEND, Watch
+from ogpu.rpc.transport import RPC
+from ogpu.tx.boundaries import Boundary
+from ogpu.tx.context import Context
+from ogpu.tx.flight import Flight, recovered, result_of, undetermined
+from ogpu.tx.follow import Follower
+from ogpu.tx.journal import NOBODY, TOLD, Intent, Journal, KeyTaken, State, is_gone
+from ogpu.tx.lane import Lane, Order
+from ogpu.tx.quote import Quote, check_cost, quote
+from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
 logger = logging.getLogger(__name__)
-
-RECEIPT_TIMEOUT = 120.0  # seconds; after it the caller is told that the fate is open
-CHAIN_BEHIND_SECONDS = 3.0  # a chain that stays behind our cache for so long was started anew
 
 
 class TransactionManager:
     """Sends transactions for any account; owned by one client, used on one event loop."""
 
-    def __init__(self, rpc: RPC, chain_id: int, *, receipt_timeout: float = RECEIPT_TIMEOUT) -> None:
-        self._rpc = rpc
-        self._chain_id = chain_id
-        self._receipt_timeout = receipt_timeout
-        self._watch = Watch(rpc, self._broadcast)
-        self.book = AttemptBook(chain_id)
-        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one signs at a time
+    def __init__(self, rpc: RPC, chain_id: int, journal: Journal, policy: Policy) -> None:
+        self.context = Context(rpc, chain_id, journal, policy)
+        self.follower = Follower(self.context, self.lane)
+        self._lanes: dict[str, Lane] = {}
+        self._adopted: set[str] = set()
+        self._closed = False
 
-    async def send(self, call: Call, account: LocalAccount, options: SendOptions | None = None) -> Receipt:
+    def open(self) -> None:
+        """Go on with what earlier programs have left behind, beside whatever is asked for."""
+        if self.context.journal.exists:
+            self.context.spawn(self._recover_quietly(), "recovering transactions")
+
+    async def close(self) -> None:
+        """Stop; what is on its way stays in the journal, and is free for whoever asks for it again."""
+        self._closed = True
+        waited_for = [flight.key for flight in self.follower.waited_for() if flight.pending]
+        await self.context.close()
+        try:
+            if waited_for:
+                await self.context.journal.take_over(waited_for, NOBODY)
+        except JournalError as error:
+            logger.warning("%d transactions stay marked as waited for: %s", len(waited_for), error)
+        await self.context.journal.close()
+
+    def lane(self, sender: str) -> Lane:
+        """The lane of an account."""
+        if sender not in self._lanes:
+            self._lanes[sender] = Lane(self.context, self.follower, sender)
+        return self._lanes[sender]
+
+    def at(self, boundary: Boundary) -> None:
+        """Note where the work stands."""
+        self.context.at(boundary)
+
+    # --- sending
+
+    async def send(self, call: Call, signer: Signer, options: SendOptions | None = None) -> Receipt:
         """Send a call and wait until it is mined; a revert raises `ContractReverted`.
 
-        A call that is the same as one whose fate was left open goes on with that transaction.
+        The result of a call that is known by its key, or that was left open before, is that call's.
         """
         options = options or SendOptions()
-        if receipt := await self.resume(account.address, call.fingerprint, options):
+        if receipt := await self.resume(call, signer, options):
             return receipt
-        return await self._send_new(call, account, options)
+        return await self.send_new(call, signer, options)
 
-    async def resume(self, sender: str, fingerprint: str, options: SendOptions) -> Receipt | None:
-        """The receipt of such a call whose fate was left open, once it is mined; None when there is none."""
-        while attempt := self.book.open_for(sender, fingerprint, options.nonce):
-            if attempt.call.expires is not None and attempt.call.expires <= time.time():
-                self.book.close(attempt)  # mined or not, it is not what is asked for now
-                continue
-            logger.info("%s goes on with transaction %s", attempt.call.label, attempt.hash)
-            with self.book.responsible(attempt):
-                if receipt := await self._watch.mined(attempt, self._receipt_timeout):
-                    return receipt
-        return None
-
-    async def simulate(self, call: Call, sender: str) -> None:
-        """Raise what sending the call would raise now: a revert, or too little coin for gas and value."""
-        await quote(self._rpc, call, sender, None)
-
-    async def _send_new(self, call: Call, account: LocalAccount, options: SendOptions) -> Receipt:
-        attempt: Attempt | None = None
-        conflict: Reply | None = None
-        for _ in range(options.max_retries):
-            async with self.locks[account.address]:
-                refused = attempt.fees if attempt and conflict is Reply.UNDERPRICED else None
-                attempt = await self._prepare(call, account, options.nonce, refused)
-                with self.book.responsible(attempt):
-                    conflict = await self._offer(attempt)
-            if conflict is None:
-                with self.book.responsible(attempt):
-                    if receipt := await self._watch.mined(attempt, self._receipt_timeout):
-                        return receipt
-                conflict = Reply.NONCE_TOO_LOW
-            if attempt.given_up:
-                raise TransactionDropped(
-                    f"{call.label}: fix_nonce(force=True) replaced its transaction {attempt.hash}.",
-                    facts={"hash": attempt.hash, "nonce": attempt.nonce},
-                )
-            _check_mendable(attempt, conflict, options)
-        assert attempt is not None
-        assert conflict is not None
-        raise _exhausted(attempt, conflict, options)
-
-    async def _prepare(
-        self, call: Call, account: LocalAccount, nonce: int | None, refused: Fees | None
-    ) -> Attempt:
-        """Simulate, price and sign; raises what would fail before a nonce is taken."""
-        quoted = await quote(self._rpc, call, account.address, refused)
-        if nonce is None:
-            nonce = await self._choose_nonce(account.address, quoted.pending_nonce)
-        else:
-            self._check_nonce(account.address, nonce, quoted)
-        transaction: dict[str, Any] = {
-            "chainId": self._chain_id,
-            "nonce": nonce,
-            "to": call.to,
-            "data": call.data,
-            "value": call.value,
-            "gas": quoted.gas,
-            **quoted.fees.fields(),
-        }
-        raw, tx_hash = sign(account, transaction)
-        return Attempt(call, account.address, nonce, quoted.fees, raw, tx_hash, quoted.block)
-
-    def _check_nonce(self, sender: str, nonce: int, quoted: Quote) -> None:
-        """A nonce that the caller chose must be neither used nor leave a gap."""
-        facts = {"nonce": nonce, "address": sender, "next": quoted.pending_nonce}
-        if nonce < quoted.mined_nonce:
-            raise NonceConflict(
-                f"Nonce {nonce} of {sender} is used already; the next one is {quoted.pending_nonce}.",
-                hint="Leave nonce= out.",
-                facts=facts,
-            )
-        if nonce > max(quoted.pending_nonce, self.book.next_nonce(sender) or 0):
-            raise NonceConflict(
-                f"Nonce {nonce} of {sender} leaves a gap: the next one is {quoted.pending_nonce}.",
-                hint="A transaction after a gap is not mined. Leave nonce= out.",
-                facts=facts,
-            )
-
-    async def _choose_nonce(self, sender: str, pending: int) -> int:
-        """The next nonce; one of an open transaction that no node keeps is given anew.
-
-        That is safe: of two transactions with one nonce the chain takes one, and shows which.
-        """
-        if open_attempts := self.book.open_of(sender, pending):
-            for attempt in open_attempts:
-                await self._broadcast(attempt)
-            pending = await self._pending(sender)
-        deadline = asyncio.get_running_loop().time() + CHAIN_BEHIND_SECONDS
+    async def send_new(
+        self, call: Call, signer: Signer, options: SendOptions, gas: int | None = None
+    ) -> Receipt:
+        """Send a call that `resume` did not know; `gas` is the limit when it was estimated before."""
+        self._check_open()
         while True:
-            ours = [attempt.nonce for attempt in self.book.waiting(sender)]
-            nonce = next_nonce(pending, self.book.next_nonce(sender), ours)
-            if nonce is not None:
-                return nonce
-            if asyncio.get_running_loop().time() > deadline:
-                self.book.forget(sender)
-            await asyncio.sleep(0.2)
-            pending = await self._pending(sender)
+            order = Order(options.key or secrets.token_hex(16), call, signer, options, gas)
+            try:
+                flight = await self.lane(signer.address).submit(order)
+            except KeyTaken:  # another program has stored it meanwhile
+                if receipt := await self.resume(call, signer, options):
+                    return receipt
+                continue
+            return await self._result(flight)
 
-    async def _pending(self, sender: str) -> int:
-        return quantity(await self._rpc.call("eth_getTransactionCount", sender, "pending"))
+    async def resume(self, call: Call, signer: Signer, options: SendOptions) -> Receipt | None:
+        """The receipt of such a call, when it was asked for before; None when it is new."""
+        self._check_open()
+        if not self.context.journal.exists:
+            return None
+        sender = signer.address
+        lane = self.lane(sender)
+        lane.signer = lane.signer or signer
+        if options.key is None:
+            intent = await self._left_behind(call, sender, options)
+        else:
+            intent = await self._by_key(call, sender, options.key)
+        if intent is None:
+            return None
+        logger.info("%s goes on with %s", call.label, intent.attempts[-1].hash)
+        flight = self._flight_of(intent)
+        flight.waiters += 1
+        flight.left = False
+        if intent.key in self._adopted:
+            done = intent.state is State.DONE
+            await self.context.journal.take_over([intent.key], TOLD if done else self.context.owner)
+        return await self._result(flight)
 
-    async def _offer(self, attempt: Attempt) -> Reply | None:
-        """Send for the first time; a reply that proves the bytes were not taken is returned or raised."""
-        reply = await self._broadcast(attempt)
-        if reply in (Reply.REFUSED, Reply.INSUFFICIENT_FUNDS):
-            kind = InsufficientFunds if reply is Reply.INSUFFICIENT_FUNDS else TransactionError
-            raise kind(
-                f"{attempt.call.label}: the node refuses the transaction: {attempt.node_said}.",
-                facts={"hash": attempt.hash, "nonce": attempt.nonce, "account": attempt.sender},
+    async def _by_key(self, call: Call, sender: str, key: str) -> Intent | None:
+        """The intent of an idempotency key, if it stands for this call."""
+        intent = await self.context.journal.find(key)
+        if intent is None or intent.state is State.REFUSED:
+            return None
+        chain = await self.context.chain()
+        if intent.content == call.content(chain, sender):
+            return intent
+        different = [
+            name
+            for name, now, then in (
+                ("chain", chain, intent.chain),
+                ("account", sender, intent.sender),
+                ("call", call.label, intent.label),
             )
-        if reply is Reply.NONCE_OCCUPIED:
-            await asyncio.sleep(FIRST_RESEND)  # let the node's pending count catch up
-        if reply in (Reply.NONCE_OCCUPIED, Reply.UNDERPRICED):
-            return reply
-        # Also when the nonce is used: a proxy may have sent our bytes twice, and the chain decides.
-        self.book.sent(attempt)
+            if now != then
+        ]
+        raise IdempotencyConflict(
+            f"The idempotency key {key!r} stands for another call: {intent.label} of {intent.sender}, from "
+            f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(intent.created))} UTC, with another "
+            f"{' and '.join(different) or 'content'}.",
+            hint="Nothing was sent. Use a key for one thing only.",
+            facts={"key": key, "label": intent.label, "created": intent.created},
+        )
+
+    async def _left_behind(self, call: Call, sender: str, options: SendOptions) -> Intent | None:
+        """The oldest call of the same content of which nobody was told what became of it."""
+        chain = await self.context.chain()
+        for intent in await self.context.journal.open_like(chain, sender, call.content(chain, sender)):
+            if options.nonce not in (None, intent.nonce) or intent.key in self._adopted:
+                continue
+            if intent.expires is not None and intent.expires <= time.time():
+                continue  # mined or not, it is not what is asked for now
+            flight = self.follower.get(intent.key)
+            if flight is not None and flight.waiters:
+                continue
+            left = flight is not None and flight.left
+            if left or intent.owner == NOBODY or is_gone(intent.owner):
+                self._adopted.add(intent.key)
+                return intent
         return None
 
-    async def _broadcast(self, attempt: Attempt) -> Reply:
+    def _flight_of(self, intent: Intent) -> Flight:
+        """The flight of a stored intent, which is followed from now on unless it is final."""
+        flight = self.follower.get(intent.key)
+        if flight is None:
+            flight = recovered(intent, self.context.now())
+            if not intent.final:
+                self.follower.follow(flight)
+        return flight
+
+    async def _result(self, flight: Flight) -> Receipt:
+        """Wait until the chain has told; the caller counts among the flight's waiters already."""
+        timeout = self.context.policy.receipt_timeout
         try:
-            await self._rpc.send_raw(attempt.raw)
-        except RPCFailed as error:
-            attempt.node_said = error.rpc_message
-            reply = judge(error)
-            logger.info("send of %s: %s (%s)", attempt.hash, reply.value, error.rpc_message)
-            return reply
-        except NetworkError as error:
-            if not error.retryable:
-                raise
-            logger.info("send of %s: no answer to trust (%s)", attempt.hash, error)
-            return Reply.UNDETERMINED
-        attempt.node_said = ""
-        return Reply.ACCEPTED
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(flight.settled)
+        except TimeoutError:
+            self._leave(flight)
+            await self.follower.leave(flight)
+            raise undetermined(flight.intent, flight.node_said, timeout) from None
+        except BaseException:
+            self._leave(flight)
+            if not self._closed:
+                self.context.spawn(self.follower.leave(flight), f"leaving {flight.key}")
+            raise
+        flight.waiters -= 1
+        if flight.refusal is not None and flight.intent.state is State.CANCELED:
+            raise flight.refusal
+        return result_of(flight.intent)
 
+    def _leave(self, flight: Flight) -> None:
+        flight.waiters -= 1
+        flight.left = True
+        self._adopted.discard(flight.key)
 
-def _check_mendable(attempt: Attempt, conflict: Reply, options: SendOptions) -> None:
-    """Raise unless the caller lets us sign another transaction after this conflict."""
-    if conflict is Reply.UNDERPRICED or (options.auto_fix_nonce and options.nonce is None):
-        return
-    raise NonceConflict(
-        f"{attempt.call.label}: nonce {attempt.nonce} of {attempt.sender} is taken: {conflict.value}.",
-        hint="Leave nonce= out, or call fix_nonce().",
-        facts={"nonce": attempt.nonce, "address": attempt.sender},
-    )
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed("The client is closed.")
 
+    # --- looking ahead
 
-def _exhausted(attempt: Attempt, conflict: Reply, options: SendOptions) -> TransactionError:
-    """Why no transaction was taken."""
-    facts = {"nonce": attempt.nonce, "address": attempt.sender}
-    if conflict is Reply.UNDERPRICED:
-        return TransactionError(
-            f"{attempt.call.label}: the node finds {attempt.fees.max_fee} wei per gas too little: "
-            f"{attempt.node_said}.",
-            hint="Nothing was sent. Try again later, or with a higher max_retries=: each try offers more.",
-            facts=facts,
+    async def gas_of(self, call: Call, sender: str) -> int:
+        """The gas limit of a call; raises what sending it would raise now."""
+        return _gas(await self._quoted(call, sender))
+
+    async def estimate(self, call: Call, sender: str) -> Cost:
+        """What a call would cost at most, now."""
+        quoted = await self._quoted(call, sender)
+        gas, fees = _gas(quoted), quoted.fees
+        check_cost(call, fees, gas)
+        return Cost(gas, fees.max_fee, fees.priority_fee, gas * fees.max_fee, call.payment + call.value)
+
+    async def _quoted(self, call: Call, sender: str) -> Quote:
+        return await quote(self.context.rpc, sender, self.context.policy, [call])
+
+    # --- looking after
+
+    async def intents(self, limit: int = 100, *, states: Sequence[State] | None = None) -> list[Intent]:
+        """This chain's intents in the journal, newest first."""
+        if not self.context.journal.exists:
+            return []
+        return await self.context.journal.list(await self.context.chain(), None, states, limit)
+
+    async def intent(self, key: str) -> Intent:
+        """The intent of a key, or of a transaction's hash."""
+        if self.context.journal.exists:
+            if found := await self.context.journal.find(key):
+                return found
+            for intent in await self.intents(10_000):
+                if any(attempt.hash == key.lower() for attempt in intent.attempts):
+                    return intent
+        raise IntentUnknown(
+            f"The journal {self.context.journal.name} has no transaction by the name {key!r}.",
+            hint="`ogpu tx ls` lists what it has; OGPU_JOURNAL or journal= names another journal.",
+            facts={"key": key},
         )
-    return NonceConflict(
-        f"{attempt.call.label}: {options.max_retries} transactions in a row lost their nonce to others of "
-        f"{attempt.sender}.",
-        hint="Another program sends from this account; stop it, or let one of them send.",
-        facts=facts,
-    )
+
+    async def cancel(self, key: str, signer: Signer) -> Intent:
+        """Replace a transaction by an empty transfer; the intent once the chain has taken one of the two."""
+        flight = await self._own(key, signer)
+        if flight.pending:
+            await self.lane(signer.address).cancel(flight)
+            await self._settled(flight)
+        return flight.intent
+
+    async def bump(self, key: str, signer: Signer) -> Intent:
+        """Offer more for a transaction that is on its way; the intent with its new attempt."""
+        flight = await self._own(key, signer)
+        if flight.pending and not await self.lane(signer.address).bump(flight):
+            raise InvalidInput(
+                f"{flight.intent.label} (nonce {flight.intent.nonce}) offers {flight.fees.max_fee} wei per gas, "
+                "and what nodes would take in its place is over the cap.",
+                hint="Raise fee_cap.",
+                facts={"key": flight.key, "fee_cap": self.context.policy.fee_cap},
+            )
+        return flight.intent
+
+    async def recover(self) -> list[Intent]:
+        """Send again and follow all that is unsettled, whoever began it; what it was, and has become."""
+        if not self.context.journal.exists:
+            return []
+        found = await self.follower.take_up(everything=True)
+        flights = [flight for intent in found if (flight := self.follower.get(intent.key))]
+        await asyncio.gather(*(self._settled(flight) for flight in flights))
+        return [flight.intent for flight in flights]
+
+    async def _recover_quietly(self) -> None:
+        try:
+            await self.follower.take_up()
+        except NetworkError as error:
+            logger.info("what is unsettled is looked at later: %s", error)
+
+    async def _own(self, key: str, signer: Signer) -> Flight:
+        """The flight of a transaction of that key's account."""
+        intent = await self.intent(key)
+        if intent.chain != await self.context.chain() or intent.sender != signer.address:
+            chain_id = intent.chain.partition(":")[0]
+            raise InvalidInput(
+                f"{intent.label} is a transaction of {intent.sender} on chain {chain_id}.",
+                hint="Use a client of that network with that account's key.",
+                facts={"key": intent.key, "address": intent.sender},
+            )
+        self.lane(signer.address).signer = signer
+        return self._flight_of(intent)
+
+    async def _settled(self, flight: Flight) -> None:
+        """Wait for the chain's word, within the policy's time."""
+        try:
+            async with asyncio.timeout(self.context.policy.receipt_timeout):
+                await asyncio.shield(flight.settled)
+        except (TimeoutError, OGPUError):
+            logger.info("%s is still open", flight.key)
+
+    # --- for tests and tools
+
+    @property
+    def policy(self) -> Policy:
+        """How this client sends."""
+        return self.context.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self.context.policy = policy
+
+
+def _gas(quoted: Quote) -> int:
+    (gas,) = quoted.gas
+    if isinstance(gas, OGPUError):
+        raise gas
+    return gas

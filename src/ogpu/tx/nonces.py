@@ -3,81 +3,107 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ogpu.errors import InsufficientFunds, NonceConflict, NonceInUse, RPCFailed, TransactionUndetermined
+from ogpu.errors import NonceInUse, RPCFailed, TransactionUndetermined
 from ogpu.rpc.transport import RPC, mapping, quantity, raised
-from ogpu.tx import fees
 from ogpu.tx.fees import Fees
+from ogpu.tx.flight import Flight, recovered
+from ogpu.tx.journal import NOBODY, TOLD, Intent, is_gone
+from ogpu.tx.lane import TRANSFER_GAS, Order
 from ogpu.tx.manager import TransactionManager
-from ogpu.tx.quote import current_fees
-from ogpu.tx.replies import Reply, judge
-from ogpu.tx.signer import sign
+from ogpu.tx.state import Call, SendOptions
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.signer import Signer
 
-logger = logging.getLogger(__name__)
-
-TRANSFER_GAS = 21_000  # Yellow paper: a plain transfer
-MOST_RAISES = 40  # 10% each: a factor of 45 over where it began
-SETTLE_TIMEOUT = 120.0
+SETTLE_TIMEOUT = 120.0  # seconds for the replacements to be mined
 SETTLE_POLL = 0.1
+NOTHING_TO_OUTBID = Fees(0, None)
 
 
 class Nonces:
     """The nonces of accounts on one chain."""
 
-    def __init__(self, rpc: RPC, chain_id: int, manager: TransactionManager) -> None:
+    def __init__(self, rpc: RPC, manager: TransactionManager) -> None:
         self._rpc = rpc
-        self._chain_id = chain_id
         self._manager = manager
+        self._context = manager.context
+        self._lock = asyncio.Lock()  # two who mend would outbid each other
 
     async def info(self, address: str) -> dict[str, Any]:
-        """What the chain and this program know of an account's nonces."""
+        """What the chain and the journal know of an account's nonces."""
         mined, pending = await self._counts(address)
+        journal = self._context.journal
+        cached = await journal.lane(await self._context.chain(), address) if journal.exists else None
         return {
             "address": address,
             "mined_nonce": mined,
             "pending_nonce": pending,
-            "cached_nonce": self._manager.book.next_nonce(address),
+            "cached_nonce": cached,
             "has_pending": pending > mined,
             "pending_count": pending - mined,
         }
 
-    async def fix(self, account: LocalAccount, *, force: bool) -> int:
+    async def forget(self, address: str | None = None) -> None:
+        """Drop the remembered next nonce of an account, or of all on this chain."""
+        if self._context.journal.exists:
+            await self._context.journal.forget(await self._context.chain(), address)
+
+    async def fix(self, signer: Signer, *, force: bool) -> int:
         """Replace what is stuck with empty transfers, fill gaps; the next nonce, once the chain agrees."""
-        address = account.address
-        async with self._manager.locks[address]:
+        address, follower = signer.address, self._manager.follower
+        async with self._lock:
             mined, pending = await self._counts(address)
             pool = await self._pool(address)
-            end = max([pending, *(nonce + 1 for nonce in pool)])
-            self._check_unused(address, mined, end, force=force)
-            current = await current_fees(self._rpc)
-            for nonce in range(mined, end):
-                self._check_unused(address, nonce, nonce + 1, force=force)
-                stuck = pool.get(nonce)
-                await self._replace(account, nonce, fees.replacement(stuck, current) if stuck else current)
-            await self._settled(address, end)
-            self._manager.book.forget(address)
+            ours = {intent.nonce: intent for intent in await follower.open_intents(address)}
+            end = max([pending, *(nonce + 1 for nonce in (*pool, *ours))])
+            if not force:
+                self._check_unused(address, [ours[n] for n in range(mined, end) if n in ours])
+            flights = await asyncio.gather(
+                *(self._replaced(signer, n, ours.get(n), pool.get(n)) for n in range(mined, end))
+            )
+            await self._settled(address, end, flights)
+            await self.forget(address)
             _, pending = await self._counts(address)
             return pending
 
-    def _check_unused(self, address: str, first: int, end: int, *, force: bool) -> None:
-        """Raise `NonceInUse` for what this program waits for at these nonces; with `force`, give it up."""
-        waiting = self._manager.book.waiting_in_process(address)
-        ours = [attempt for attempt in waiting if first <= attempt.nonce < end]
-        if ours and not force:
+    def _check_unused(self, address: str, open_: list[Intent]) -> None:
+        """Raise `NonceInUse` for what this program, or another one on this journal, waits for."""
+        waited_for = [intent for intent in open_ if self._is_waited_for(intent)]
+        if waited_for:
             raise NonceInUse(
-                f"{len(ours)} transaction(s) of {address} are still waited for: "
-                + ", ".join(f"nonce {a.nonce} {a.hash} ({a.call.label})" for a in ours[:10]),
+                f"{len(waited_for)} transaction(s) of {address} are still waited for: "
+                + ", ".join(f"nonce {i.nonce} {i.attempts[-1].hash} ({i.label})" for i in waited_for[:10]),
                 hint="Let them finish, or replace them too with force=True.",
-                facts={"address": address, "nonces": [a.nonce for a in ours]},
+                facts={"address": address, "nonces": [intent.nonce for intent in waited_for]},
             )
-        for attempt in ours:
-            attempt.given_up = True
+
+    def _is_waited_for(self, intent: Intent) -> bool:
+        flight = self._manager.follower.get(intent.key)
+        if flight is not None and (flight.waiters or flight.left):
+            return bool(flight.waiters)
+        return intent.owner not in (NOBODY, TOLD) and not is_gone(intent.owner)
+
+    async def _replaced(
+        self, signer: Signer, nonce: int, intent: Intent | None, stuck: Fees | None
+    ) -> Flight:
+        """An empty transfer at a nonce: as a cancellation of our own transaction, or over whatever has it."""
+        lane = self._manager.lane(signer.address)
+        if intent is not None:
+            lane.signer = signer
+            flight = self._manager.follower.get(intent.key)
+            if flight is None:
+                flight = recovered(intent, self._context.now())
+                self._manager.follower.follow(flight)
+            await lane.cancel(flight)
+            return flight
+        call = Call("fix_nonce", signer.address)
+        options = SendOptions(nonce)
+        order = Order(secrets.token_hex(16), call, signer, options, TRANSFER_GAS, stuck or NOTHING_TO_OUTBID)
+        return await lane.submit(order)
 
     async def _counts(self, address: str) -> tuple[int, int]:
         mined, pending = await self._rpc.batch(
@@ -100,54 +126,19 @@ class Nonces:
                 found[quantity(mapping(transaction).get("nonce"))] = _fees_of(transaction)
         return found
 
-    async def _replace(self, account: LocalAccount, nonce: int, offer: Fees) -> None:
-        """Put an empty transfer at a nonce, raising the fee by the rule until the node takes it."""
-        for _ in range(MOST_RAISES):
-            transaction = {
-                "chainId": self._chain_id,
-                "nonce": nonce,
-                "to": account.address,
-                "value": 0,
-                "gas": TRANSFER_GAS,
-                **offer.fields(),
-            }
-            raw, tx_hash = sign(account, transaction)
-            try:
-                await self._rpc.send_raw(raw)
-            except RPCFailed as error:
-                reply = judge(error)
-                if reply is Reply.NONCE_TOO_LOW:
-                    return  # mined meanwhile
-                if reply is Reply.INSUFFICIENT_FUNDS:
-                    raise InsufficientFunds(
-                        f"{account.address} cannot pay to replace nonce {nonce}: {error.rpc_message}.",
-                        hint=f"Send coin to {account.address}.",
-                        facts={"account": account.address, "nonce": nonce},
-                    ) from error
-                if reply is Reply.ACCEPTED:
-                    return
-                if reply not in (Reply.NONCE_OCCUPIED, Reply.UNDERPRICED):
-                    raise
-                offer = fees.replacement(offer, offer)
-                continue
-            logger.info("nonce %d of %s: replaced by %s", nonce, account.address, tx_hash)
-            return
-        raise NonceConflict(
-            f"No node takes a replacement at nonce {nonce} of {account.address}, even at {offer.max_fee} wei "
-            "per gas.",
-            facts={"address": account.address, "nonce": nonce},
-        )
-
-    async def _settled(self, address: str, end: int) -> None:
-        deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
-        while quantity(await self._rpc.call("eth_getTransactionCount", address, "latest")) < end:
-            if asyncio.get_running_loop().time() > deadline:
-                raise TransactionUndetermined(
-                    f"The replacements for {address} are sent, and are not mined after {SETTLE_TIMEOUT:g} s.",
-                    hint="Call fix_nonce() again: it raises their fees.",
-                    facts={"address": address, "next_nonce": end},
-                )
-            await asyncio.sleep(SETTLE_POLL)
+    async def _settled(self, address: str, end: int, flights: list[Flight]) -> None:
+        """Wait until the chain counts all of them, and the journal knows."""
+        try:
+            async with asyncio.timeout(SETTLE_TIMEOUT):
+                await asyncio.gather(*(asyncio.shield(flight.settled) for flight in flights))
+                while (await self._counts(address))[0] < end:
+                    await asyncio.sleep(SETTLE_POLL)
+        except TimeoutError:
+            raise TransactionUndetermined(
+                f"The replacements for {address} are sent, and are not mined after {SETTLE_TIMEOUT:g} s.",
+                hint="Call fix_nonce() again: it raises their fees.",
+                facts={"address": address, "next_nonce": end},
+            ) from None
 
 
 def _of_sender(content: Mapping[str, Any] | None, address: str) -> Mapping[str, Any]:

@@ -1,16 +1,18 @@
-"""What a transaction would cost now, in one batch of reads, and what would make it fail."""
+"""What transactions would cost now, in one batch of reads, and what would make them fail."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ogpu.errors import ContractReverted, InsufficientFunds, RPCFailed, TransactionError
+from ogpu.errors import ContractReverted, InsufficientFunds, OGPUError, RPCFailed, TransactionError
 from ogpu.rpc.codec import decode_revert
 from ogpu.rpc.transport import RPC, Request, mapping, quantity, raised
 from ogpu.tx import fees
+from ogpu.tx.fees import Fees
 from ogpu.tx.replies import Reply, judge
-from ogpu.tx.state import Call
+from ogpu.tx.state import Call, Policy
 
 DEFAULT_PRIORITY_FEE = 10**9  # wei per gas, for nodes without eth_maxPriorityFeePerGas
 
@@ -25,57 +27,71 @@ _FEE_REQUESTS: list[Request] = [
 
 @dataclass(frozen=True)
 class Quote:
-    """The cost of a call now, the sender's nonces, and the block at which they were read."""
+    """Fees now, and the sender's nonces and balance (wei), as of one block."""
 
-    fees: fees.Fees
-    gas: int
+    fees: Fees
     mined_nonce: int
     pending_nonce: int
+    balance: int
     block: int
+    block_limit: int
+    gas: tuple[int | OGPUError, ...]  # the limit for each call that was to be estimated, or why it would fail
 
 
-async def current_fees(rpc: RPC) -> fees.Fees:
+async def current_fees(rpc: RPC, policy: Policy) -> Fees:
     """Fees for a transaction that should be mined soon."""
-    return _fees_of(*await rpc.batch(_FEE_REQUESTS))
+    return _fees_of(await rpc.batch(_FEE_REQUESTS), policy)
 
 
-async def quote(rpc: RPC, call: Call, sender: str, refused: fees.Fees | None) -> Quote:
-    """Simulate and price a call; `refused` are fees that a node has found too low.
-
-    Raises `ContractReverted` for a call that would fail, `InsufficientFunds` for a sender that cannot pay
-    for gas and value, and `TransactionError` for gas that would cost more than `MOST_GAS_COST`.
-    """
-    estimate, mined, pending, balance, *answers = await rpc.batch(
+async def quote(rpc: RPC, sender: str, policy: Policy, calls: Sequence[Call] = ()) -> Quote:
+    """Read all that is needed to sign, and simulate calls; what would fail stands in the place of its gas."""
+    mined, pending, balance, *answers = await rpc.batch(
         [
-            # The pending block: an idle chain's latest one is stamped with an old time.
-            ("eth_estimateGas", [call.fields(sender), "pending"]),
             ("eth_getTransactionCount", [sender, "latest"]),
             ("eth_getTransactionCount", [sender, "pending"]),
             ("eth_getBalance", [sender, "latest"]),
             *_FEE_REQUESTS,
+            # The pending block: an idle chain's latest one is stamped with an old time.
+            *(("eth_estimateGas", [call.fields(sender), "pending"]) for call in calls),
         ]
     )
-    if isinstance(estimate, RPCFailed) and revert_of(estimate) is None:
-        # Not every node estimates on the pending block; what else is wrong shows again.
-        (estimate,) = await rpc.batch([("eth_estimateGas", [call.fields(sender)])])
-    offer = _fees_of(*answers)
-    if refused is not None:
-        offer = fees.replacement(refused, offer)
-    block = mapping(answers[0])
-    gas = fees.gas_limit(_estimated(estimate, call, sender), quantity(block.get("gasLimit")))
-    _check_cost(call, offer, gas)
-    _check_funds(call, sender, call.value + gas * offer.max_fee, quantity(raised(balance)))
-    nonces = quantity(raised(mined)), quantity(raised(pending))
-    return Quote(offer, gas, *nonces, quantity(block.get("number")))
+    estimates = await _on_latest(rpc, sender, calls, answers[len(_FEE_REQUESTS) :])
+    block = mapping(raised(answers[0]))
+    limit = quantity(block.get("gasLimit"))
+    return Quote(
+        _fees_of(answers[: len(_FEE_REQUESTS)], policy),
+        quantity(raised(mined)),
+        quantity(raised(pending)),
+        quantity(raised(balance)),
+        quantity(block.get("number")),
+        limit,
+        tuple(_gas(*pair, sender, limit) for pair in zip(calls, estimates, strict=True)),
+    )
 
 
-def _fees_of(block: Any, priority: Any, price: Any) -> fees.Fees:
+async def _on_latest(rpc: RPC, sender: str, calls: Sequence[Call], estimates: list[Any]) -> list[Any]:
+    """The estimates; what a node refuses on the pending block, as not every node has one, on the latest."""
+    odd = [
+        n for n, found in enumerate(estimates) if isinstance(found, RPCFailed) and revert_of(found) is None
+    ]
+    if odd:
+        again = await rpc.batch([("eth_estimateGas", [calls[n].fields(sender)]) for n in odd])
+        for n, answer in zip(odd, again, strict=True):
+            estimates[n] = answer
+    return estimates
+
+
+def _fees_of(answers: Sequence[Any], policy: Policy) -> Fees:
+    block, priority, price = answers
     base = mapping(raised(block)).get("baseFeePerGas")
-    return fees.suggest(
+    offer = fees.suggest(
         quantity(base) if base else None,
         DEFAULT_PRIORITY_FEE if isinstance(priority, RPCFailed) else quantity(priority),
         quantity(raised(price)),
+        wanted_max=policy.max_fee,
+        wanted_priority=policy.priority_fee,
     )
+    return fees.capped(offer, policy.fee_cap)
 
 
 def revert_of(error: RPCFailed) -> str | None:
@@ -88,27 +104,31 @@ def revert_of(error: RPCFailed) -> str | None:
     return text.partition("reverted:")[2].strip()
 
 
-def _estimated(estimate: object, call: Call, sender: str) -> int:
+def _gas(call: Call, estimate: object, sender: str, block_limit: int) -> int | OGPUError:
+    """The gas to allow for a call, or the error that it would end with."""
     if not isinstance(estimate, RPCFailed):
-        return quantity(estimate)
-    reason = revert_of(estimate)
-    if reason is not None:
-        raise ContractReverted(
+        return fees.gas_limit(quantity(estimate), block_limit)
+    error: OGPUError = estimate
+    if (reason := revert_of(estimate)) is not None:
+        error = ContractReverted(
             f"{call.label} would fail" + (f": {reason}." if reason else " (no reason given)."),
             reason=reason,
             hint="Nothing was sent.",
             facts={"from": sender, "to": call.to},
-        ) from estimate
-    if judge(estimate) is Reply.INSUFFICIENT_FUNDS:
-        raise InsufficientFunds(
+        )
+    elif judge(estimate) is Reply.INSUFFICIENT_FUNDS:
+        error = InsufficientFunds(
             f"{call.label}: {sender} has not enough coin for gas and value.",
             hint=f"Nothing was sent. Send coin to {sender}.",
             facts={"account": sender},
-        ) from estimate
-    raise estimate
+        )
+    if error is not estimate:
+        error.__cause__ = estimate
+    return error
 
 
-def _check_cost(call: Call, offer: fees.Fees, gas: int) -> None:
+def check_cost(call: Call, offer: Fees, gas: int) -> None:
+    """Raise when a node suggests a price that cannot be meant."""
     cost = gas * offer.max_fee
     if cost > MOST_GAS_COST:
         raise TransactionError(
@@ -119,10 +139,11 @@ def _check_cost(call: Call, offer: fees.Fees, gas: int) -> None:
         )
 
 
-def _check_funds(call: Call, sender: str, needed: int, available: int) -> None:
+def check_funds(call: Call, sender: str, needed: int, available: int) -> None:
+    """Raise when the account cannot pay for gas and value, both in wei."""
     if available < needed:
         raise InsufficientFunds(
             f"{call.label}: {sender} needs up to {needed} wei for gas and value, and has {available}.",
             hint=f"Nothing was sent. Send coin to {sender}.",
-            facts={"account": sender, "needed": needed, "available": available},
+            facts={"account": sender, "needed": needed, "available": max(0, available)},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from ogpu.tx.journal.schema import MIGRATIONS, Migration, upgrade
 BUSY_TIMEOUT = 10.0  # seconds that one try waits for another program's lock
 SQLITE_NEEDED = (3, 35)  # UPDATE … RETURNING
 READING = "ogpu_reading"
+
+_making = threading.Lock()
 
 # What ends a wait for a server that vanished, and another program's wait for ours when we are stopped while
 # a transaction of ours holds a lane: seconds, and milliseconds in what the server is told.
@@ -87,8 +90,10 @@ def _make_file(path: Path) -> None:
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # One thread at a time: closing a file drops the locks that SQLite may have on it in another one already.
+    with _making:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _sqlite(place: Place, busy_timeout: float) -> Engine:
@@ -123,7 +128,7 @@ def _postgres(place: Place) -> Engine:
     assert place.url
     try:
         url = make_url(place.url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "The journal's PostgreSQL URL cannot be read.",
             hint="It looks like postgresql://user:password@host:5432/database.",

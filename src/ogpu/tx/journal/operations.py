@@ -37,7 +37,7 @@ class Operations:
         return found[0] if found else None
 
     def open_like(self, chain: str, sender: str, content: str) -> list[Intent]:
-        """Pending intents of that content whose key nobody chose, oldest first."""
+        """Intents of that content, pending or done, whose key nobody chose and of which nobody was told."""
         where = {"of_chain": chain, "of_sender": sender, "of_content": content}
         return intents_of(self._connection.execute(statements.OPEN_LIKE, where))
 
@@ -102,14 +102,33 @@ class Operations:
     def add(self, lease: Lease, added: Sequence[Intent], next_nonce: int, released: bool) -> None:
         """New intents and the lane's next nonce, or nothing at all."""
         try:
-            with self.savepoint():
-                self._advance(lease, next_nonce, released)
-                self._connection.execute(statements.ADD_INTENTS, [intent_row(intent) for intent in added])
-                self._connection.execute(statements.ADD_ATTEMPTS, _attempt_rows(added))
+            try:
+                self._insert(lease, added, next_nonce, released)
+            except IntegrityError:
+                if not self._free_refused(added):
+                    raise
+                self._insert(lease, added, next_nonce, released)
         except (LeaseLost, IntegrityError) as error:
             self._check_added(added, error)
             if released:
                 self.release(lease)
+
+    def _insert(self, lease: Lease, added: Sequence[Intent], next_nonce: int, released: bool) -> None:
+        with self.savepoint():
+            self._advance(lease, next_nonce, released)
+            self._connection.execute(statements.ADD_INTENTS, [intent_row(intent) for intent in added])
+            self._connection.execute(statements.ADD_ATTEMPTS, _attempt_rows(added))
+
+    def _free_refused(self, added: Sequence[Intent]) -> bool:
+        """Forget intents of these keys that no node ever took: their keys may be used again."""
+        freed = False
+        for intent in added:
+            seen = self._connection.execute(statements.SEEN, {"of": intent.key}).one_or_none()
+            if seen is not None and seen.state == State.REFUSED:
+                self._connection.execute(statements.DROP_ATTEMPTS, {"of": intent.key})
+                self._connection.execute(statements.DROP_INTENT, {"of": intent.key})
+                freed = True
+        return freed
 
     def add_attempt(
         self,

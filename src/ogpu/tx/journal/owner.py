@@ -43,8 +43,8 @@ def is_gone(owner: str) -> bool:
         return then.host.endswith(INITIAL_NAMESPACE)
     try:
         os.kill(then.pid, 0)
-    except ProcessLookupError:
-        return True
+    except (ProcessLookupError, OverflowError):
+        return True  # the second is for a number that no process has
     except PermissionError:
         pass  # somebody else's, so it runs
     fields = _stat(then.pid)

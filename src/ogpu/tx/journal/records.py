@@ -8,6 +8,9 @@ from typing import Any
 
 from ogpu.tx.fees import Fees
 
+NOBODY = ""  # an intent's owner once nobody waits for it any more, and nobody was told what became of it
+TOLD = "told"  # and once its caller has the result
+
 
 class State(StrEnum):
     """What has become of an intent."""
@@ -56,7 +59,7 @@ class Intent:
     value: int
     payment: int
     expires: int | None
-    owner: str  # who is responsible for it: host, process, client
+    owner: str  # the process that is responsible for it, or NOBODY, or TOLD
     nonce: int
     state: State = State.PENDING
     final: bool = False  # so deep in the chain that it is not looked at again
@@ -84,3 +87,4 @@ class Outcome:
     state: State
     final: bool
     outcome: dict[str, Any] | None
+    owner: str | None = None  # who is responsible from now on; None leaves it as it is

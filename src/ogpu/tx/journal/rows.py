@@ -91,6 +91,7 @@ def outcome_row(outcome: Outcome) -> Row:
         "state": outcome.state.value,
         "final": outcome.final,
         "outcome": dumped(outcome.outcome),
+        "then": outcome.owner,
     }
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.exc import DBAPIError
 
 Migration = Callable[[Connection], None]
 
@@ -177,12 +176,9 @@ def _version(connection: Connection) -> int:
 
 
 def _stored_version(connection: Connection) -> int:
-    with connection.begin_nested() as savepoint:
-        try:
-            rows = connection.execute(text(f"SELECT version FROM {VERSION_TABLE}")).fetchall()  # noqa: S608
-        except DBAPIError as error:
-            savepoint.rollback()
-            raise NotAJournal from error
+    if [column["name"] for column in inspect(connection).get_columns(VERSION_TABLE)] != ["version"]:
+        raise NotAJournal
+    rows = connection.execute(text(f"SELECT version FROM {VERSION_TABLE}")).fetchall()  # noqa: S608
     if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 0:
         raise NotAJournal
     return int(rows[0][0])

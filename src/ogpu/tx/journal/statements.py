@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select, text
 
-from ogpu.tx.journal.records import State
+from ogpu.tx.journal.records import TOLD, State
 from ogpu.tx.journal.rows import ATTEMPT_COLUMNS, INTENT_COLUMNS
 from ogpu.tx.journal.schema import attempts, intents, lanes
 
@@ -40,6 +40,8 @@ ACQUIRE_BY = {
 }
 ADD_INTENTS = intents.insert()
 ADD_ATTEMPTS = attempts.insert()
+DROP_ATTEMPTS = attempts.delete().where(attempts.c.key == bindparam("of"))
+DROP_INTENT = intents.delete().where(_of_intent)
 FIRST_HASHES = select(attempts.c.key, attempts.c.hash).where(
     attempts.c.number == 0, attempts.c.key.in_(bindparam("keys", expanding=True))
 )
@@ -54,7 +56,12 @@ MOVE = (
 SETTLE = (
     intents.update()
     .where(_of_intent, intents.c.final.is_(False))
-    .values(state=bindparam("state"), final=bindparam("final"), outcome=bindparam("outcome"))
+    .values(
+        state=bindparam("state"),
+        final=bindparam("final"),
+        outcome=bindparam("outcome"),
+        owner=func.coalesce(bindparam("then"), intents.c.owner),
+    )
 )
 LATER = (
     select(intents.c.id)
@@ -85,7 +92,8 @@ OPEN_LIKE = with_attempts(
         intents.c.chain == bindparam("of_chain"),
         intents.c.sender == bindparam("of_sender"),
         intents.c.content == bindparam("of_content"),
-        intents.c.state == State.PENDING.value,
+        intents.c.state.in_([State.PENDING.value, State.DONE.value]),
+        intents.c.owner != TOLD,
         intents.c.named.is_(False),
     )
 )

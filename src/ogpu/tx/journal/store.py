@@ -36,7 +36,7 @@ class Journal:
         patience: float = PATIENCE,
     ) -> None:
         self._place = place_of(where)
-        self._at = at
+        self.at = at  # called where the work stands, also by the engine
         self._patience = patience
         self._current: Writer | None = None
         self._left_behind: list[Writer] = []
@@ -67,7 +67,7 @@ class Journal:
         return await self._writer.submit(lambda do: do.find(key), reading=True)
 
     async def open_like(self, chain: str, sender: str, content: str) -> list[Intent]:
-        """Pending intents of that content whose key nobody chose, oldest first."""
+        """Intents of that content, pending or done, whose key nobody chose and of which nobody was told."""
         return await self._writer.submit(lambda do: do.open_like(chain, sender, content), reading=True)
 
     async def unsettled(self, chain: str, sender: str | None = None) -> list[Intent]:
@@ -163,11 +163,11 @@ class Journal:
     @property
     def _writer(self) -> Writer:
         if self._current is None:
-            self._current = Writer(self._place, self._at, self._patience)
+            self._current = Writer(self._place, self.at, self._patience)
         elif self._current.pid != os.getpid():
             # A fork's child: it must not even close its parent's connection.
             self._left_behind.append(self._current)
-            self._current = Writer(self._place, self._at, self._patience)
+            self._current = Writer(self._place, self.at, self._patience)
         return self._current
 
     def _let_go(self, future: asyncio.Future[Lease | None]) -> None:

@@ -21,8 +21,9 @@ from ogpu.tx.journal.place import Place
 from ogpu.tx.journal.schema import NewerVersion, NotAJournal
 
 # Result codes of SQLite (https://sqlite.org/rescode.html); extended ones have these in their low byte.
-SQLITE_AGAIN = {5, 6}  # BUSY, LOCKED
+SQLITE_AGAIN = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL
 SQLITE_FATAL = {
+    1: "foreign",  # ERROR: a table or a column is missing
     3: "permission",  # PERM
     8: "permission",  # READONLY
     10: "disk",  # IOERR

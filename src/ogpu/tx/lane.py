@@ -1,0 +1,495 @@
+"""One account's lane: calls are priced, given nonces, signed, stored and only then sent, many at once.
+
+Whoever gives nonces holds the lane's lease in the journal, and writes under its fence: a sender that was
+stopped for longer than its lease cannot store anything, and what is not stored is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ogpu.errors import JournalError, JournalUnavailable, NetworkError, NonceConflict, OGPUError
+from ogpu.rpc.transport import quantity
+from ogpu.tx import fees
+from ogpu.tx.boundaries import Boundary
+from ogpu.tx.context import Context
+from ogpu.tx.fees import Fees
+from ogpu.tx.flight import Flight, refused
+from ogpu.tx.follow import Follower
+from ogpu.tx.journal import Attempt, Intent, IntentMoved, KeyTaken, Kind, Lease, LeaseLost, Outcome, State
+from ogpu.tx.quote import Quote, check_cost, check_funds, current_fees, quote
+from ogpu.tx.replies import Reply, verdict
+from ogpu.tx.signer import signed
+from ogpu.tx.state import Call, SendOptions, next_nonce
+
+if TYPE_CHECKING:
+    from ogpu.tx.signer import Signer
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+GROUP = 100  # calls that are signed and stored together: a batch that public nodes take
+GROUPS_ON_THE_WAY = 4  # that are being sent while the next one is prepared
+LEASE = 6.0  # seconds; a lane is held only while a group is signed and stored
+LEASE_PAUSE = 0.02  # seconds before the first new look at a lane that somebody else holds; doubles
+LEASE_PATIENCE = 60.0
+CHAIN_BEHIND = 3.0  # seconds; a chain that stays behind the journal for so long was wound back
+TRANSFER_GAS = 21_000  # Yellow paper: a plain transfer
+MOST_RAISES = 40  # 10% each: a factor of 45 over where it began
+NOT_TAKEN = (Reply.NONCE_OCCUPIED, Reply.UNDERPRICED, Reply.INSUFFICIENT_FUNDS, Reply.REFUSED)
+
+
+@dataclass(eq=False)
+class Order:
+    """A call that is to be sent, and who waits until it is on its way."""
+
+    key: str
+    call: Call
+    signer: Signer
+    options: SendOptions
+    gas: int | None = None  # the limit, when it was estimated before
+    mending: Fees | None = None  # what it must outbid; it may take a nonce that others hold
+    flight: asyncio.Future[Flight] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing was stored for it."""
+        if not self.flight.done():
+            self.flight.set_exception(error)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """An order with what it costs."""
+
+    order: Order
+    gas: int
+    fees: Fees
+
+
+class Lane:
+    """Gives one account's nonces, for one client."""
+
+    def __init__(self, context: Context, follower: Follower, sender: str) -> None:
+        self._context = context
+        self._follower = follower
+        self._sender = sender
+        self.signer: Signer | None = None  # of the last call; for what is to be signed again
+        self._orders: list[Order] = []
+        self._working = False
+        self._lock = asyncio.Lock()  # a lease taken anew would end the one that is in use
+        self._sending = asyncio.Semaphore(GROUPS_ON_THE_WAY)
+
+    def submit(self, order: Order) -> Awaitable[Flight]:
+        """Send a call as soon as the lane is free; the flight comes once it is stored and offered."""
+        self.signer = order.signer
+        self._orders.append(order)
+        if not self._working:
+            self._working = True
+            self._context.spawn(self._work(), f"the lane of {self._sender}")
+        return order.flight
+
+    async def bump(self, flight: Flight) -> bool:
+        """Offer more for a transaction that does not move; False when the cap leaves no room."""
+        context, intent = self._context, flight.intent
+        async with self._lock:
+            current = await current_fees(context.rpc, context.policy)
+            offer = fees.replacement_under(flight.fees, current, context.policy.fee_cap)
+            if offer is None:
+                logger.info("%s is not offered for more: its fees are at the cap", flight.key)
+                return False
+            last = flight.attempts[-1]
+            await self._leased(
+                lambda lease: self._sign(
+                    lease, flight, last.kind, intent.nonce, offer, last.gas, last.first_block
+                )
+            )
+        await self._offer([flight])
+        return True
+
+    async def cancel(self, flight: Flight) -> None:
+        """Put an empty transfer of ours at its nonce; the chain takes one of the two."""
+        context = self._context
+        async with self._lock:
+            offer = fees.replacement(flight.fees, await current_fees(context.rpc, context.policy))
+            last = flight.attempts[-1]
+            await self._leased(
+                lambda lease: self._sign(
+                    lease, flight, Kind.CANCEL, last.nonce, offer, TRANSFER_GAS, last.first_block
+                )
+            )
+        await self._offer([flight])
+
+    async def renonce(self, flight: Flight) -> None:
+        """Sign a call again, at the next nonce, after the chain has given its own to another transaction."""
+        async with self._lock:
+            quoted = await quote(self._context.rpc, self._sender, self._context.policy)
+            gas = flight.intent.attempts[-1].gas
+            await self._leased(lambda lease: self._move(lease, flight, quoted, gas))
+        await self._offer([flight])
+
+    async def _move(self, lease: Lease, flight: Flight, quoted: Quote, gas: int) -> None:
+        nonce = await self._next(lease, quoted)
+        await self._sign(lease, flight, Kind.CALL, nonce, quoted.fees, gas, quoted.block, nonce + 1)
+
+    async def _work(self) -> None:
+        orders: list[Order] = []
+        try:
+            while self._orders:
+                orders, self._orders = self._orders[:GROUP], self._orders[GROUP:]
+                async with self._lock:
+                    try:
+                        await self._carry_out(orders)
+                    except OGPUError as error:
+                        self._fail(orders, error)
+        except BaseException as error:
+            self._fail(orders + self._orders, error)
+            self._orders.clear()
+            raise
+        finally:
+            self._working = False
+
+    def _fail(self, orders: Sequence[Order], error: BaseException) -> None:
+        for order in orders:
+            if not order.flight.done():
+                self._context.budget.settle(order.key, 0)
+            order.fail(error)
+
+    async def _carry_out(self, orders: Sequence[Order]) -> None:
+        orders = [order for order in orders if not order.flight.done()]  # whoever asked may have gone
+        priced, quoted = await self._priced(orders)
+        while priced:
+            try:
+                flights, priced = await self._leased(self._storing(priced, quoted))
+            except KeyTaken as taken:  # another program stored the same key meanwhile
+                self._fail([p.order for p in priced if p.order.key in taken.keys], taken)
+                priced = [p for p in priced if p.order.key not in taken.keys]
+                continue
+            self._context.at(Boundary.STORED)
+            for flight in flights:
+                self._follower.follow(flight)
+            self._tell(orders, flights)
+            await self._sending.acquire()
+            self._context.spawn(self._send(flights), f"sending for {self._sender}")
+
+    def _storing(
+        self, priced: Sequence[Priced], quoted: Quote
+    ) -> Callable[[Lease], Awaitable[tuple[list[Flight], list[Priced]]]]:
+        return lambda lease: self._store(lease, priced, quoted)
+
+    async def _send(self, flights: Sequence[Flight]) -> None:
+        try:
+            await self._offer(flights)
+        finally:
+            self._sending.release()
+
+    def _tell(self, orders: Sequence[Order], flights: Sequence[Flight]) -> None:
+        by_key = {order.key: order for order in orders}
+        for flight in flights:
+            order = by_key[flight.key]
+            if order.flight.done():  # whoever waited was cancelled
+                self._context.spawn(self._follower.leave(flight), f"leaving {flight.key}")
+            else:
+                flight.waiters += 1
+                order.flight.set_result(flight)
+
+    async def _priced(self, orders: Sequence[Order]) -> tuple[list[Priced], Quote]:
+        """Simulate and price; what would fail is told at once, and takes no nonce."""
+        policy = self._context.policy
+        asking = [order for order in orders if order.gas is None]
+        quoted = await quote(self._context.rpc, self._sender, policy, [order.call for order in asking])
+        gas: dict[str, int | OGPUError] = {
+            order.key: found for order, found in zip(asking, quoted.gas, strict=True)
+        }
+        waiting = self._follower.pending_of(self._sender)
+        left = quoted.balance - sum(most_of(flight.intent)[0] for flight in waiting)
+        found = []
+        for order in orders:
+            limit = order.gas if order.gas is not None else gas[order.key]
+            offer = quoted.fees
+            if order.mending:
+                offer = fees.replacement(order.mending, offer)
+            try:
+                if isinstance(limit, OGPUError):
+                    raise limit
+                check_cost(order.call, offer, limit)
+                most = limit * offer.max_fee + order.call.value
+                check_funds(order.call, self._sender, most, left)
+                self._context.budget.reserve(order.key, most + order.call.payment)
+            except OGPUError as error:
+                order.fail(error)
+                continue
+            left -= most
+            found.append(Priced(order, limit, offer))
+        return found, quoted
+
+    # --- under the lease
+
+    async def _leased(self, work: Callable[[Lease], Awaitable[T]]) -> T:
+        """Do something with the lane's lease; anew when that was lost meanwhile."""
+        deadline = self._context.now() + LEASE_PATIENCE
+        while True:
+            lease = await self._acquire(deadline)
+            self._context.at(Boundary.LEASED)
+            try:
+                return await work(lease)
+            except LeaseLost:
+                logger.info("the lease of %s was lost before anything was stored", self._sender)
+                if self._context.now() > deadline:
+                    raise self._busy() from None
+            except BaseException:
+                self._context.spawn(self._context.journal.release(lease), "giving a lease back")
+                raise
+
+    async def _acquire(self, deadline: float) -> Lease:
+        context, pause = self._context, LEASE_PAUSE
+        while True:
+            lease = await context.journal.acquire(await context.chain(), self._sender, context.lessee, LEASE)
+            if lease is not None:
+                return lease
+            if context.now() > deadline:
+                raise self._busy()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LEASE / 10)
+
+    def _busy(self) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"Other programs have held the lane of {self._sender} for {LEASE_PATIENCE:g} s.",
+            hint="Nothing was sent. Try again.",
+            facts={"journal": self._context.journal.name, "reason": "lease", "address": self._sender},
+        )
+
+    async def _store(
+        self, lease: Lease, priced: Sequence[Priced], quoted: Quote
+    ) -> tuple[list[Flight], list[Priced]]:
+        """Give nonces, sign and store; what a slow signer leaves no time for is left over."""
+        context = self._context
+        nonce, began = await self._next(lease, quoted), context.now()
+        flights: list[Flight] = []
+        left: list[Priced] = []
+        for position, each in enumerate(priced):
+            if flights and context.now() - began > LEASE / 2:
+                left = list(priced[position:])
+                break
+            if each.order.flight.done():
+                context.budget.settle(each.order.key, 0)
+                continue
+            try:
+                chosen = await self._chosen(each.order, nonce, quoted)
+                flights.append(await self._first(each, chosen, quoted))
+                nonce = max(nonce, chosen + 1)
+            except OGPUError as error:
+                if isinstance(error, JournalError):
+                    raise
+                context.budget.settle(each.order.key, 0)
+                each.order.fail(error)
+        context.at(Boundary.SIGNED)
+        if flights:
+            await context.journal.add(lease, [flight.intent for flight in flights], nonce)
+        else:
+            await context.journal.release(lease)
+        return flights, left
+
+    async def _next(self, lease: Lease, quoted: Quote) -> int:
+        """The next nonce, once journal and chain agree on it."""
+        context, remembered, pending = self._context, lease.next_nonce, quoted.pending_nonce
+        deadline = context.now() + CHAIN_BEHIND
+        while True:
+            ours = [flight.intent.nonce for flight in self._follower.pending_of(self._sender)]
+            nonce = next_nonce(pending, remembered, ours)
+            if nonce is None or remembered is None:
+                open_ = await self._follower.take_up(self._sender)
+                ours += [intent.nonce for intent in open_]
+                nonce = next_nonce(pending, remembered, ours)
+            if nonce is not None:
+                return nonce
+            if context.now() > deadline:
+                logger.warning(
+                    "the chain counts %d transactions of %s, and %s were mined before: it was wound back",
+                    pending,
+                    self._sender,
+                    remembered,
+                )
+                return pending
+            await asyncio.sleep(0.2)
+            pending = quantity(await context.rpc.call("eth_getTransactionCount", self._sender, "pending"))
+
+    async def _chosen(self, order: Order, following: int, quoted: Quote) -> int:
+        """The order's nonce: the next one, or the caller's own when it can be right."""
+        nonce = order.options.nonce
+        if nonce is None or order.mending:
+            return following if nonce is None else nonce
+        facts = {"nonce": nonce, "address": self._sender, "next": following}
+        if nonce < quoted.mined_nonce:
+            raise NonceConflict(
+                f"Nonce {nonce} of {self._sender} is used already; the next one is {following}.",
+                hint="Leave nonce= out.",
+                facts=facts,
+            )
+        if nonce > following:
+            raise NonceConflict(
+                f"Nonce {nonce} of {self._sender} leaves a gap: the next one is {following}.",
+                hint="A transaction after a gap is not mined. Leave nonce= out.",
+                facts=facts,
+            )
+        for intent in await self._follower.open_intents(self._sender):
+            if intent.nonce == nonce:
+                raise NonceConflict(
+                    f"Nonce {nonce} of {self._sender} is taken by a transaction of ours that is on its way: "
+                    f"{intent.label}, {intent.attempts[-1].hash}.",
+                    hint="Leave nonce= out, or cancel that one first.",
+                    facts={**facts, "key": intent.key},
+                )
+        return nonce
+
+    async def _first(self, priced: Priced, nonce: int, quoted: Quote) -> Flight:
+        """An intent with its first attempt, signed and not stored yet."""
+        order, context = priced.order, self._context
+        transaction = self._transaction(order.call.to, order.call.data, order.call.value, nonce, priced)
+        raw, tx_hash = await signed(order.signer, transaction)
+        now = time.time()
+        chain = await context.chain()
+        intent = Intent(
+            key=order.key,
+            named=order.options.key is not None,
+            chain=chain,
+            sender=self._sender,
+            content=order.call.content(chain, self._sender),
+            label=order.call.label,
+            to=order.call.to,
+            data=order.call.data,
+            value=order.call.value,
+            payment=order.call.payment,
+            expires=order.call.expires,
+            owner=context.owner,
+            nonce=nonce,
+            created=now,
+            attempts=(Attempt(Kind.CALL, nonce, tx_hash, priced.fees, priced.gas, raw, quoted.block, now),),
+        )
+        flight = Flight(intent, order.options, context.now())
+        flight.mending = order.mending is not None
+        return flight
+
+    def _transaction(
+        self, to: str, data: str, value: int, nonce: int, offer: Priced | tuple[int, Fees]
+    ) -> dict[str, Any]:
+        gas, price = (offer.gas, offer.fees) if isinstance(offer, Priced) else offer
+        return {
+            "chainId": self._context.chain_id,
+            "nonce": nonce,
+            "to": to,
+            "data": data,
+            "value": value,
+            "gas": gas,
+            **price.fields(),
+        }
+
+    # --- further attempts
+
+    async def _sign(
+        self,
+        lease: Lease,
+        flight: Flight,
+        kind: Kind,
+        nonce: int,
+        offer: Fees,
+        gas: int,
+        first_block: int,
+        next_nonce: int | None = None,
+    ) -> None:
+        """Sign and store one more attempt, unless somebody was quicker; then that is what is followed."""
+        context, intent = self._context, flight.intent
+        if self.signer is None:
+            raise NonceConflict(
+                f"{intent.label} (nonce {intent.nonce}) cannot be signed again: its key is not at hand.",
+                hint=f"Use a client with the key of {intent.sender}.",
+                facts={"key": intent.key, "address": intent.sender, "nonce": intent.nonce},
+            )
+        what = (intent.to, intent.data, intent.value) if kind is Kind.CALL else (intent.sender, "0x", 0)
+        check_cost(Call(intent.label, *what), offer, gas)
+        gas_cost, rest = most_of(intent)
+        context.budget.reserve(intent.key, max(gas_cost, gas * offer.max_fee + intent.value) + rest)
+        transaction = self._transaction(*what, nonce, (gas, offer))
+        raw, tx_hash = await signed(self.signer, transaction)
+        context.at(Boundary.BUMP_SIGNED)
+        attempt = Attempt(kind, nonce, tx_hash, offer, gas, raw, first_block, time.time())
+        try:
+            await context.journal.add_attempt(lease, intent.key, attempt, next_nonce, instead_of=intent.nonce)
+        except IntentMoved:
+            logger.info("%s was mended by another program", intent.key)
+            await context.journal.release(lease)
+            flight.intent = await context.journal.find(intent.key) or intent
+            return
+        context.at(Boundary.CANCEL_STORED if kind is Kind.CANCEL else Boundary.BUMP_STORED)
+        flight.add(attempt, context.now())
+
+    # --- sending
+
+    async def _offer(self, flights: Sequence[Flight]) -> None:
+        """Send for the first time what is stored, and deal with what no node takes."""
+        self._context.at(Boundary.SENDING)
+        replies = await self._broadcast(flights)
+        self._context.at(Boundary.SENT)
+        for flight, (reply, said) in zip(flights, replies, strict=True):
+            flight.heard(reply, said, self._context.now())
+            if reply is not Reply.ACCEPTED:
+                logger.info("send of %s: %s (%s)", flight.intent.attempts[-1].hash, reply.value, said)
+        for flight, (reply, said) in zip(flights, replies, strict=True):
+            if flight.pending and reply in NOT_TAKEN:
+                await self._refusal(flight, reply, said)
+
+    async def _broadcast(self, flights: Sequence[Flight]) -> list[tuple[Reply, str]]:
+        """Offer the last attempts to all nodes; nodes of another chain leave everything open."""
+        try:
+            answers = await self._context.rpc.broadcast([f.intent.attempts[-1].raw for f in flights])
+        except NetworkError as error:
+            return [(Reply.UNDETERMINED, error.message)] * len(flights)
+        return [verdict(given) for given in answers]
+
+    async def _refusal(self, flight: Flight, reply: Reply, said: str) -> None:
+        """No node has the last attempt: offer more where that helps, else free the nonce.
+
+        When an earlier attempt may be somewhere, nothing is concluded; the chain will tell.
+        """
+        attempts, mending = flight.attempts, flight.mending
+        outbid = reply is Reply.UNDERPRICED or (reply is Reply.NONCE_OCCUPIED and mending)
+        if outbid and len(attempts) < (MOST_RAISES if mending else flight.options.max_retries):
+            try:
+                if await self.bump(flight):
+                    return
+            except OGPUError as error:
+                logger.info("%s cannot be offered for more: %s", flight.key, error)
+        if reply is Reply.NONCE_OCCUPIED and not flight.options.strict:
+            return  # the chain will show whose the nonce becomes
+        if not flight.offered and flight.refusal is None:
+            await self._give_up(flight, reply, said)
+
+    async def _give_up(self, flight: Flight, reply: Reply, said: str) -> None:
+        """What no node took gives its nonce back; when others follow it, an empty transfer has it."""
+        flight.refusal = refused(flight.intent, reply, said)
+        outcome = Outcome(flight.key, State.REFUSED, True, {"reply": reply.name, "said": said})
+        nonce = flight.intent.nonce
+
+        async def give_back(lease: Lease) -> bool:
+            return await self._context.journal.give_back(lease, outcome, nonce)
+
+        async with self._lock:
+            given_back = await self._leased(give_back)
+        if not given_back:
+            await self.cancel(flight)
+            return
+        self._context.at(Boundary.GIVEN_BACK)
+        self._context.budget.settle(flight.key, 0)
+        flight.learn(outcome)
+        self._follower.drop(flight)
+
+
+def most_of(intent: Intent) -> tuple[int, int]:
+    """What an intent may cost at most in wei: gas and value, and the payment out of the Vault."""
+    gas = max(attempt.gas * attempt.fees.max_fee for attempt in intent.attempts)
+    return gas + intent.value, intent.payment
