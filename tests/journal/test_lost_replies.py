@@ -1,4 +1,4 @@
-"""Each operation may be carried out twice, since the reply to its COMMIT can be lost: that changes nothing."""
+"""Each operation may be carried out twice, as the reply to its COMMIT can be lost: that changes nothing."""
 
 from __future__ import annotations
 

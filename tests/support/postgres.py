@@ -50,9 +50,7 @@ class PostgresServer:
 
     def kill(self) -> None:
         """SIGKILL of the postmaster; every connection is lost, without a word."""
-        pid = int((self._folder / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
-        _until(lambda: not _runs(pid))
+        self._end(signal.SIGKILL)
 
     def start(self) -> None:
         """Start it again, once what was left of it has ended."""
@@ -68,8 +66,15 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it and remove its files."""
-        self._server.stop()
+        if (self._folder / "postmaster.pid").exists():
+            self._end(signal.SIGQUIT)  # nothing is kept, so nothing need be written
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        pid = int((self._folder / "postmaster.pid").read_text().split()[0])
+        if _runs(pid):
+            os.kill(pid, number)
+        _until(lambda: not _runs(pid))
 
 
 @contextlib.contextmanager
@@ -91,6 +96,7 @@ def _until(holds: Any) -> None:
 
 def _runs(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+        name, state = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rsplit(") ", 1)
+        return name == "postgres" and state[0] not in "ZX"  # the number may be another program's by now
     except OSError:
         return False

@@ -159,8 +159,9 @@ class Operations:
         """Settle a refused intent, and free its nonce: only when that is the last one that was given."""
         held = self._connection.execute(statements.HELD, _lease(lease)).one_or_none()
         seen = self._connection.execute(statements.SEEN, {"of": outcome.key}).one_or_none()
+        done_before = seen is not None and seen.state == State.REFUSED  # and the reply was lost
         if held is None:
-            return seen is not None and seen.state == State.REFUSED  # done before, and the reply was lost
+            return done_before
         given_back = (
             seen is not None
             and (seen.state, seen.nonce) == (State.PENDING, nonce)
@@ -175,7 +176,7 @@ class Operations:
                 self._connection.execute(statements.ADVANCE, {**_lease(lease), "then": nonce})
         if released:
             self.release(lease)
-        return given_back
+        return given_back or done_before
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Store what the chain has shown."""
