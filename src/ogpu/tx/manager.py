@@ -25,11 +25,12 @@ from ogpu.errors import (
 from ogpu.rpc.transport import RPC
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.context import Context
+from ogpu.tx.fees import Fees
 from ogpu.tx.flight import Flight, recovered, result_of, undetermined
 from ogpu.tx.follow import Follower
 from ogpu.tx.journal import NOBODY, TOLD, Intent, Journal, KeyTaken, State, is_gone
 from ogpu.tx.lane import Lane, Order
-from ogpu.tx.quote import Quote, check_cost, quote
+from ogpu.tx.quote import check_cost, check_funds, quote
 from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
@@ -209,17 +210,22 @@ class TransactionManager:
 
     async def gas_of(self, call: Call, sender: str) -> int:
         """The gas limit of a call; raises what sending it would raise now."""
-        return _gas(await self._quoted(call, sender))
+        gas, _ = await self._priced(call, sender)
+        return gas
 
     async def estimate(self, call: Call, sender: str) -> Cost:
         """What a call would cost at most, now."""
-        quoted = await self._quoted(call, sender)
-        gas, fees = _gas(quoted), quoted.fees
-        check_cost(call, fees, gas)
+        gas, fees = await self._priced(call, sender)
         return Cost(gas, fees.max_fee, fees.priority_fee, gas * fees.max_fee, call.payment + call.value)
 
-    async def _quoted(self, call: Call, sender: str) -> Quote:
-        return await quote(self.context.rpc, sender, self.context.policy, [call])
+    async def _priced(self, call: Call, sender: str) -> tuple[int, Fees]:
+        quoted = await quote(self.context.rpc, sender, self.context.policy, [call])
+        (gas,) = quoted.gas
+        if isinstance(gas, OGPUError):
+            raise gas
+        check_cost(call, quoted.fees, gas)
+        check_funds(call, sender, call.value + gas * quoted.fees.max_fee, quoted.balance)
+        return gas, quoted.fees
 
     # --- looking after
 
@@ -309,10 +315,3 @@ class TransactionManager:
     @policy.setter
     def policy(self, policy: Policy) -> None:
         self.context.policy = policy
-
-
-def _gas(quoted: Quote) -> int:
-    (gas,) = quoted.gas
-    if isinstance(gas, OGPUError):
-        raise gas
-    return gas
