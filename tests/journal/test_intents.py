@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from ogpu.tx.journal import IntentMoved, Journal, KeyTaken, Kind, LeaseLost, Outcome, State
+from ogpu.tx.boundaries import Boundary
+from ogpu.tx.fees import Fees
+from ogpu.tx.journal import NOBODY, TOLD, IntentMoved, Journal, KeyTaken, Kind, Outcome, State
+from ogpu.tx.journal.operations import MANY_KEYS
 from tests.journal.values import (
     CHAIN,
     LONG,
@@ -24,6 +27,7 @@ from tests.journal.values import (
     refused,
     stored,
 )
+from tests.support.journals import journal_rows
 
 
 async def found(journal: Journal, key: str) -> State:
@@ -201,12 +205,15 @@ async def test_the_lists_choose_and_order(where: str) -> None:
         await journal.add(await leased(journal), [*like, intent("named", 2, content="x")], 3)
         await journal.add(await leased(journal, sender=OTHER), [intent("other", 0, sender=OTHER)], 1)
         await journal.settle([done("open1", final=False), done("other")])
-        assert [i.key for i in await journal.open_like(CHAIN, SENDER, "x")] == ["open0"]
+        assert [i.key for i in await journal.open_like(CHAIN, SENDER, "x")] == ["open0", "open1"]
+        assert [i.key for i in await journal.open_like(CHAIN, SENDER, "y")] == []
         assert [i.key for i in await journal.unsettled(CHAIN)] == ["open0", "open1", "named"]
         assert [i.key for i in await journal.unsettled(CHAIN, OTHER)] == []
         assert [i.key for i in await journal.unsettled("1:0x")] == []
         assert [i.key for i in await journal.list()] == ["other", "named", "open1", "open0"]
         assert [i.key for i in await journal.list(CHAIN, SENDER, [State.PENDING], 1)] == ["named"]
+        assert [i.key for i in await journal.list(CHAIN, states=[State.DONE])] == ["other", "open1"]
+        assert await journal.list("1:0x") == []
         assert all(len(i.attempts) == 1 for i in await journal.list())
 
 
@@ -225,19 +232,106 @@ async def test_an_owner_takes_over_and_lanes_are_forgotten(where: str) -> None:
 
 
 @on_a_loop
-async def test_a_lost_lease_writes_nothing(where: str) -> None:
+async def test_an_intent_of_which_somebody_was_told_is_not_like_a_new_one(where: str) -> None:
     async with opened(where) as journal:
-        lost = await leased(journal)
-        taken = await leased(journal)  # the same owner again: the fence rises all the same
-        assert taken.fence == lost.fence + 1
-        with pytest.raises(LeaseLost):
-            await journal.add(lost, [intent("a", 0)], 1)
-        await journal.add(taken, [intent("b", 0)], 1, release=False)
-        with pytest.raises(LeaseLost):
-            await journal.add_attempt(lost, "b", attempt(0, "bump"))
-        await journal.release(lost)  # of no effect
-        await journal.add(taken, [intent("c", 1)], 2)
-        assert [i.key for i in await journal.list()] == ["c", "b"]
+        like = [intent(f"k{n}", n, named=False) for n in range(4)]
+        await journal.add(await leased(journal), like, 4)
+        await journal.settle(
+            [
+                Outcome("k0", State.DONE, False, None, TOLD),
+                Outcome("k1", State.DONE, False, None, NOBODY),
+                Outcome("k2", State.REVERTED, False, None),
+            ]
+        )
+        assert [i.key for i in await journal.open_like(CHAIN, SENDER, "c")] == ["k1", "k3"]
+        assert [i.owner for i in await journal.unsettled(CHAIN)] == [TOLD, NOBODY, ME, ME]
+        await journal.take_over(["k1"], TOLD)
+        assert [i.key for i in await journal.open_like(CHAIN, SENDER, "c")] == ["k3"]
+
+
+@on_a_loop
+async def test_the_key_of_a_refused_intent_is_free_and_no_other(where: str) -> None:
+    async with opened(where) as journal:
+        await stored(journal, "a", "b")
+        assert await journal.give_back(await leased(journal), refused("b"), 1)
+        new = replace(intent("b", 1), attempts=(attempt(1, "new"), attempt(1, "newer")))
+        other = replace(intent("a", 2), attempts=(attempt(2, "other"),))
+        lease = await leased(journal)
+        before = journal_rows(where)
+        with pytest.raises(KeyTaken):
+            await journal.add(lease, [new, other], 3)
+        assert journal_rows(where) == before
+        await journal.add(lease, [new, intent("c", 2)], 3)
+        assert await journal.find("b") == new
+        assert await journal.lane(CHAIN, SENDER) == 3
+
+
+@on_a_loop
+async def test_a_refused_intent_gets_no_further_attempt(where: str) -> None:
+    async with opened(where) as journal:
+        await stored(journal, "a")
+        assert await journal.give_back(await leased(journal), refused("a"), 0)
+        lease = await leased(journal)
+        for nonce, instead_of in ((0, None), (1, None), (1, 0)):
+            with pytest.raises(IntentMoved):
+                await journal.add_attempt(
+                    lease, "a", attempt(nonce, "again"), nonce + 1, instead_of=instead_of
+                )
+        assert await journal.lane(CHAIN, SENDER) == 0
+        known = await journal.find("a")
+        assert known is not None
+        assert (known.state, len(known.attempts)) == (State.REFUSED, 1)
+
+
+@on_a_loop
+async def test_amounts_of_256_bits_are_stored_digit_by_digit(where: str) -> None:
+    highest = 2**256 - 1
+    fees = Fees(highest, highest - 1)
+    numbers = [(0, 0, None, Fees(0, None)), (highest, highest - 2, highest - 3, fees)]
+    wanted = [
+        replace(
+            intent(str(n), n, data="0x" + "ff" * 50_000),
+            value=value,
+            payment=payment,
+            expires=expires,
+            attempts=(replace(attempt(n), fees=fees),),
+            outcome={"numbers": [value, payment], "text": "ä\n'\"", "nothing": None},
+        )
+        for n, (value, payment, expires, fees) in enumerate(numbers)
+    ]
+    async with opened(where) as journal:
+        await journal.add(await leased(journal), wanted, 2)
+        assert await journal.unsettled(CHAIN) == wanted
+    row, attempts = journal_rows(where).intents[1], journal_rows(where).attempts
+    assert (row["value"], row["payment"], row["expires"]) == tuple(map(str, numbers[1][:3]))
+    assert (attempts[1]["max_fee"], attempts[1]["priority_fee"]) == (str(highest), str(highest - 1))
+
+
+@on_a_loop
+async def test_more_intents_than_a_statement_has_parameters(where: str) -> None:
+    many = [intent(str(n), n) for n in range(MANY_KEYS + 1)]
+    async with opened(where) as journal:
+        await journal.add(await leased(journal), many, len(many))
+        await journal.add(await leased(journal), many, len(many))  # looks all of the keys up
+        assert len(await journal.unsettled(CHAIN)) == len(many)
+
+
+@on_a_loop
+async def test_outcomes_and_owners_are_set_in_one_transaction_each(where: str) -> None:
+    transactions = 0
+
+    def count(boundary: Boundary) -> None:
+        nonlocal transactions
+        transactions += boundary is Boundary.JOURNAL_COMMITTED
+
+    keys = [str(n) for n in range(200)]
+    async with opened(where, at=count) as journal:
+        await stored(journal, *keys)
+        transactions = 0
+        await journal.settle([done(key) for key in keys])
+        await journal.take_over(keys, YOU)
+        assert transactions == 2
+        assert {(i.state, i.owner) for i in await journal.list(limit=300)} == {(State.DONE, YOU)}
 
 
 @on_a_loop

@@ -52,7 +52,15 @@ def attempt(nonce: int, mark: str = "", kind: Kind = Kind.CALL) -> Attempt:
     )
 
 
-def intent(key: str, nonce: int, *, sender: str = SENDER, named: bool = True, content: str = "c") -> Intent:
+def intent(
+    key: str,
+    nonce: int,
+    *,
+    sender: str = SENDER,
+    named: bool = True,
+    content: str = "c",
+    data: str = "0x1234",
+) -> Intent:
     """An intent with one attempt, whose amounts need more than 64 bits."""
     return Intent(
         key=key,
@@ -62,7 +70,7 @@ def intent(key: str, nonce: int, *, sender: str = SENDER, named: bool = True, co
         content=content,
         label="publish_task 'ä'",
         to=OTHER,
-        data="0x1234",
+        data=data,
         value=2**90,
         payment=2**255,
         expires=2**200,

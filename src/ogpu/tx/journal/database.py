@@ -23,8 +23,6 @@ BUSY_TIMEOUT = 10.0  # seconds that one try waits for another program's lock
 SQLITE_NEEDED = (3, 35)  # UPDATE … RETURNING
 READING = "ogpu_reading"
 
-_making = threading.Lock()
-
 # What ends a wait for a server that vanished, and another program's wait for ours when we are stopped while
 # a transaction of ours holds a lane: seconds, and milliseconds in what the server is told.
 CONNECT_TIMEOUT = 5
@@ -37,6 +35,8 @@ POSTGRES_SESSION = (
     " WHERE current_setting('synchronous_commit') = 'off'",
 )
 SQLITE_SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+
+_making_a_file = threading.Lock()
 
 
 class Database:
@@ -91,7 +91,7 @@ def _make_file(path: Path) -> None:
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
     # One thread at a time: closing a file drops the locks that SQLite may have on it in another one already.
-    with _making:
+    with _making_a_file:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 

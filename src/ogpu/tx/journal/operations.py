@@ -149,6 +149,8 @@ class Operations:
         seen = self._connection.execute(statements.SEEN, {"of": key}).one_or_none()
         if seen is None:
             raise LookupError(f"no intent of the key {key!r}")
+        if seen.state == State.REFUSED:
+            raise IntentMoved(key)  # its nonce and its key are free for others
         if attempt.nonce != seen.nonce:
             if seen.state in EXECUTED or instead_of not in (None, seen.nonce):
                 raise IntentMoved(key)

@@ -22,4 +22,4 @@ class KeyTaken(Refusal):
 
 
 class IntentMoved(Refusal):
-    """The intent has another nonce than the caller saw, or was executed: a new one could execute it twice."""
+    """The intent is no longer what the caller saw: another transaction of it could execute it twice."""
