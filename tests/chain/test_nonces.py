@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from eth_account import Account
@@ -56,14 +56,17 @@ def paused(held: RunningNetwork) -> Iterator[RunningNetwork]:
 
 
 class Miner:
-    """Mines a block now and then, as a chain does."""
+    """Mines a block now and then, as a chain does; not before what is `stuck` has been replaced."""
 
-    def __init__(self, network: RunningNetwork) -> None:
-        self._network, self._stop = network, threading.Event()
+    def __init__(self, network: RunningNetwork, stuck: Sequence[str] = ()) -> None:
+        self._network, self._stop, self._stuck = network, threading.Event(), list(stuck)
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
+            if any(self._network.rpc("eth_getTransactionByHash", tx_hash) for tx_hash in self._stuck):
+                continue
+            self._stuck.clear()
             self._network.rpc("evm_mine")
 
     def __enter__(self) -> None:
@@ -93,7 +96,7 @@ def test_what_is_known_of_nonces(paused: RunningNetwork) -> None:
 def test_stuck_transactions_are_replaced_and_gaps_filled(paused: RunningNetwork) -> None:
     first = mined(paused)
     hashes = [stuck(paused, first), stuck(paused, first + 1), stuck(paused, first + 3)]  # a gap at 2
-    with Miner(paused):
+    with Miner(paused, hashes):
         assert fix_nonce() == first + 4
     assert mined(paused) == first + 4
     assert [paused.rpc("eth_getTransactionReceipt", tx_hash) for tx_hash in hashes] == [None] * 3
@@ -105,8 +108,8 @@ def test_stuck_transactions_are_replaced_and_gaps_filled(paused: RunningNetwork)
 def test_the_replacement_pays_over_the_stuck_one_s_own_fee(paused: RunningNetwork) -> None:
     """A stuck transaction with a high fee is replaced at a tenth over *its* fees, both of them."""
     first = mined(paused)
-    stuck(paused, first, max_fee=50 * GWEI, priority=20 * GWEI)
-    with Miner(paused):
+    tx_hash = stuck(paused, first, max_fee=50 * GWEI, priority=20 * GWEI)
+    with Miner(paused, [tx_hash]):
         fix_nonce()
     block = next(
         block

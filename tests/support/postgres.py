@@ -30,6 +30,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="ogpu-pg-"))
         self._server: Any = get_server(self._folder, cleanup_mode=None)
         self._numbers = itertools.count()
+        self.configure("fsync = off")  # it is killed here, but not its machine
 
     @property
     def url(self) -> str:
@@ -41,6 +42,12 @@ class PostgresServer:
         name = f"journal_{os.getpid()}_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         return str(self._server.get_uri(database=name))
+
+    def configure(self, *settings: str) -> None:
+        """Set what holds for every connection from now on."""
+        for setting in settings:
+            self.execute(f"ALTER SYSTEM SET {setting}")
+        self.execute("SELECT pg_reload_conf()")
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Carry a statement out, outside of any transaction."""

@@ -134,8 +134,8 @@ class Journal:
     ) -> None:
         """Store one more attempt; at another nonce than the intent's it makes the intent pending again.
 
-        Raises `LeaseLost`, `LookupError`, and `IntentMoved` when somebody was quicker: it was refused, or, for
-        another nonce, it was executed or its nonce is not `instead_of`, the one that the caller saw taken.
+        Raises `LeaseLost`, `LookupError`, and `IntentMoved` when somebody was quicker: the intent is refused,
+        or, for another nonce, executed or not at `instead_of`, the nonce that the caller saw taken.
         """
         await self._writer.submit(
             lambda do: do.add_attempt(lease, key, attempt, next_nonce, instead_of, release),
