@@ -20,8 +20,8 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def database(server: PostgresServer) -> str:
-    """The URL of an empty database."""
-    return server.fresh_database()
+    """The URL of an empty schema."""
+    return server.fresh_schema()
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def wheres(request: pytest.FixtureRequest, where: str, tmp_path: Path) -> tuple[
     """Two places of one kind."""
     if where.startswith("postgresql"):
         server: PostgresServer = request.getfixturevalue("server")
-        return where, server.fresh_database()
+        return where, server.fresh_schema()
     return where, str(tmp_path / "other.sqlite3")
 
 

@@ -37,11 +37,11 @@ class PostgresServer:
         """Of the database that is always there."""
         return str(self._server.get_uri())
 
-    def fresh_database(self) -> str:
-        """The URL of a new, empty database."""
-        name = f"journal_{os.getpid()}_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return str(self._server.get_uri(database=name))
+    def fresh_schema(self) -> str:
+        """The URL of a new, empty schema, which takes a hundredth of the time of a new database."""
+        name = f"journal_{next(self._numbers)}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url}&options=-csearch_path%3D{name}"
 
     def configure(self, *settings: str) -> None:
         """Set what holds for every connection from now on."""
