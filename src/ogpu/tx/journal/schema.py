@@ -176,9 +176,8 @@ def _version(connection: Connection) -> int:
 
 
 def _stored_version(connection: Connection) -> int:
-    if [column["name"] for column in inspect(connection).get_columns(VERSION_TABLE)] != ["version"]:
-        raise NotAJournal
-    rows = connection.execute(text(f"SELECT version FROM {VERSION_TABLE}")).fetchall()  # noqa: S608
-    if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 0:
+    found = connection.execute(text(f"SELECT * FROM {VERSION_TABLE}"))  # noqa: S608 - our own name
+    columns, rows = list(found.keys()), found.fetchall()
+    if columns != ["version"] or len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 0:
         raise NotAJournal
     return int(rows[0][0])
