@@ -122,10 +122,6 @@ class Client:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
 
-    def open(self) -> None:
-        """Go on, in the background, with transactions that earlier programs have left behind."""
-        self._portal.call(lambda core: core.open())
-
     def publish_source(
         self,
         source_info: SourceInfo,
@@ -284,7 +280,8 @@ class Client:
     ) -> int:
         """Replace stuck transactions of an account by empty ones and fill gaps; returns the next nonce.
 
-        What this program, or another on the same journal, still waits for is left alone and reported (`NonceInUse`) unless `force`."""
+        What this program, or another on the same journal, still waits for is left alone and reported
+        (`NonceInUse`) unless `force`."""
         return self._portal.call(lambda core: core.fix_nonce(address, private_key, force=force))
 
     def get_nonce_info(

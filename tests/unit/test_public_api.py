@@ -35,17 +35,24 @@ from ogpu.client import (
 NOTHING = inspect.Parameter.empty
 
 SENDING = [
-    ("private_key", None, "str | LocalAccount | None"),
+    ("private_key", None, "str | LocalAccount | Signer | None"),
     ("nonce", None, "int | None"),
     ("auto_fix_nonce", True, "bool"),
     ("max_retries", 3, "int"),
 ]
-WHOSE = [("address", None, "str | None"), ("private_key", None, "str | LocalAccount | None")]
+WHOSE = [("address", None, "str | None"), ("private_key", None, "str | LocalAccount | Signer | None")]
 
 # module, function: parameters (name, default, annotation), and what is returned
 FUNCTIONS: dict[tuple[str, str], tuple[list[tuple[str, Any, str]], str]] = {
     ("source", "publish_source"): ([("source_info", NOTHING, "SourceInfo"), *SENDING], "str"),
     ("task", "publish_task"): ([("task_info", NOTHING, "TaskInfo"), *SENDING], "str"),
+    ("task", "publish_tasks"): (
+        [
+            ("task_infos", NOTHING, "Sequence[TaskInfo]"),
+            ("private_key", None, "str | LocalAccount | Signer | None"),
+        ],
+        "list[Any]",
+    ),
     ("responses", "get_task_responses"): (
         [("task_address", NOTHING, "str"), ("lower", 0, "int"), ("upper", None, "int | None")],
         "list[Response]",
@@ -72,6 +79,7 @@ CLASSES = {
         "ConfirmedResponse",
         "DeliveryMethod",
         "ImageEnvironments",
+        "Progress",
         "Response",
         "SourceInfo",
         "TaskInfo",
@@ -118,6 +126,7 @@ BUILT_IN = {
     "UnsupportedCID": ValueError,
     "WaitTimeout": TimeoutError,
     "HandlerSignatureError": TypeError,
+    "IdempotencyConflict": ValueError,
 }
 
 
@@ -149,7 +158,7 @@ def test_nothing_public_is_missing_from_all(module: Any) -> None:
 
 
 def test_the_public_names() -> None:
-    assert set(ogpu.__all__) == {"AsyncClient", "Client", "Network", "OGPUError", "__version__"}
+    assert set(ogpu.__all__) == {"AsyncClient", "Client", "Network", "OGPUError", "Policy", "__version__"}
     assert set(ogpu.service.__all__) == {"expose", "init", "logger", "start"}
     functions = {name for _, name in FUNCTIONS}
     assert set(ogpu.client.__all__) == functions | {name for names in CLASSES.values() for name in names}
@@ -200,7 +209,7 @@ def test_the_clients_have_the_same_surface() -> None:
         return {
             name: str(inspect.signature(value))
             for name, value in vars(kind).items()
-            if callable(value) and not name.startswith("_") and name != "close"
+            if callable(value) and not name.startswith("_") and name not in ("open", "close")
         }
 
     assert surface(ogpu.Client) == surface(ogpu.AsyncClient)

@@ -9,11 +9,12 @@ from ogpu.client.chain_config import ChainConfig, ChainId
 from ogpu.client.nonce_utils import clear_all_nonce_caches, fix_nonce, get_nonce_info, reset_nonce_cache
 from ogpu.client.responses import confirm_response, get_confirmed_response, get_task_responses
 from ogpu.client.source import publish_source
-from ogpu.client.task import publish_task
+from ogpu.client.task import publish_task, publish_tasks
 from ogpu.client.types import (
     ConfirmedResponse,
     DeliveryMethod,
     ImageEnvironments,
+    Progress,
     Response,
     SourceInfo,
     TaskInfo,
@@ -26,6 +27,7 @@ __all__ = [
     "ConfirmedResponse",
     "DeliveryMethod",
     "ImageEnvironments",
+    "Progress",
     "Response",
     "SourceInfo",
     "TaskInfo",
@@ -38,5 +40,6 @@ __all__ = [
     "get_task_responses",
     "publish_source",
     "publish_task",
+    "publish_tasks",
     "reset_nonce_cache",
 ]

@@ -9,15 +9,17 @@ from ogpu.client.default import client, clients
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
+    from ogpu.tx.signer import Signer
+
 
 def fix_nonce(
-    address: str | None = None, private_key: str | LocalAccount | None = None, *, force: bool = False
+    address: str | None = None, private_key: str | LocalAccount | Signer | None = None, *, force: bool = False
 ) -> int:
     """Replace stuck transactions by empty ones and fill gaps.
 
     Args:
         address: The account; it must be the key's own, since only its key can replace anything.
-        private_key: The key, as hex or `LocalAccount`; None means `CLIENT_PRIVATE_KEY`.
+        private_key: The key, as hex, `LocalAccount` or `Signer`; None means `CLIENT_PRIVATE_KEY`.
         force: Also replace transactions that this program still waits for.
 
     Returns:
@@ -33,13 +35,13 @@ def fix_nonce(
 
 
 def get_nonce_info(
-    address: str | None = None, private_key: str | LocalAccount | None = None
+    address: str | None = None, private_key: str | LocalAccount | Signer | None = None
 ) -> dict[str, Any]:
     """What the chain and this program know of an account's nonces.
 
     Args:
         address: The account; None means the key's own.
-        private_key: The key, as hex or `LocalAccount`; None means `CLIENT_PRIVATE_KEY`.
+        private_key: The key, as hex, `LocalAccount` or `Signer`; None means `CLIENT_PRIVATE_KEY`.
 
     Returns:
         `address`, `mined_nonce`, `pending_nonce`, `cached_nonce` (None if none), `has_pending`,
@@ -48,12 +50,14 @@ def get_nonce_info(
     return client().get_nonce_info(address, private_key)
 
 
-def reset_nonce_cache(address: str | None = None, private_key: str | LocalAccount | None = None) -> None:
+def reset_nonce_cache(
+    address: str | None = None, private_key: str | LocalAccount | Signer | None = None
+) -> None:
     """Forget the cached nonce of an account on the network in use.
 
     Args:
         address: The account; None means the key's own.
-        private_key: The key, as hex or `LocalAccount`; None means `CLIENT_PRIVATE_KEY`.
+        private_key: The key, as hex, `LocalAccount` or `Signer`; None means `CLIENT_PRIVATE_KEY`.
     """
     client().reset_nonce_cache(address, private_key)
 
