@@ -90,13 +90,17 @@ class Stage:
 
     async def open(self) -> None:
         key = self.network.accounts["client"][0].private_key
-        self.client = await self._stack.enter_async_context(AsyncClient(self.network, private_key=key))
+        self.client = await self._stack.enter_async_context(
+            AsyncClient(self.network, private_key=key, journal=":memory:")
+        )
 
     async def provider(self, network: Network | None = None, **options: Any) -> asyncio.Task[None]:
         """Start a provider, from this block on."""
         network = network or self.network
         account = resolve_signer(network.accounts["provider"][0].private_key)
-        own = await self._stack.enter_async_context(AsyncClient(network, private_key=account))
+        own = await self._stack.enter_async_context(
+            AsyncClient(network, private_key=account, journal=":memory:")
+        )
         files = [self._folder / "handlers.py"]
         files[0].write_text(HANDLERS)
         pool = HandlerPool(files, size=2, log=self.lines.append)
@@ -117,9 +121,9 @@ class Stage:
 
     async def raw_task(self, source: str, config: str) -> str:
         """A task with any config URL, as a hostile client would publish it."""
-        chain, account = self.client.chain, self.client._account(None)
+        chain, signer = self.client.chain, self.client._keys.signer()
         call = chain.call("Controller", "publishTask", (source, config, int(time.time()) + 600, 10**16))
-        receipt = await chain.send(call, account)
+        receipt = await chain.send(call, signer)
         return self.client._market._published(receipt, "TaskPublished", "task")
 
     async def said(self, *words: str) -> None:

@@ -262,8 +262,8 @@ class TransactionManager:
         flight = await self._own(key, signer)
         if flight.pending and not await self.lane(signer.address).bump(flight):
             raise InvalidInput(
-                f"{flight.intent.label} (nonce {flight.intent.nonce}) offers {flight.fees.max_fee} wei per gas, "
-                "and what nodes would take in its place is over the cap.",
+                f"{flight.intent.label} (nonce {flight.intent.nonce}) offers {flight.fees.max_fee} wei per "
+                "gas; what nodes would take in its place is over the cap.",
                 hint="Raise fee_cap.",
                 facts={"key": flight.key, "fee_cap": self.context.policy.fee_cap},
             )

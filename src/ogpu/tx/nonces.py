@@ -131,8 +131,10 @@ class Nonces:
         try:
             async with asyncio.timeout(SETTLE_TIMEOUT):
                 await asyncio.gather(*(asyncio.shield(flight.settled) for flight in flights))
-                while (await self._counts(address))[0] < end:
+                mined, _ = await self._counts(address)
+                while mined < end:  # another node may lag
                     await asyncio.sleep(SETTLE_POLL)
+                    mined, _ = await self._counts(address)
         except TimeoutError:
             raise TransactionUndetermined(
                 f"The replacements for {address} are sent, and are not mined after {SETTLE_TIMEOUT:g} s.",

@@ -83,7 +83,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A mined transaction, from the chain. `gas_price`, as paid, in wei per gas; `block_time` in Unix seconds."""
+    """A mined transaction, from the chain. `gas_price` in wei per gas, as paid; `block_time` in Unix time."""
 
     hash: str
     block_number: int

@@ -29,7 +29,6 @@ CONNECT_TIMEOUT = 5
 TCP = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 POSTGRES_SESSION = (
     "SET idle_in_transaction_session_timeout = 10000",
-    "SET lock_timeout = 10000",
     # COMMIT is to return only once it is on disk; a server may be set up otherwise, and also stricter.
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'",
@@ -47,7 +46,7 @@ class Database:
     ) -> None:
         self._place = place
         self._migrations = migrations
-        self._engine = _postgres(place) if place.url else _sqlite(place, busy_timeout)
+        self._engine = _postgres(place, busy_timeout) if place.url else _sqlite(place, busy_timeout)
         self._connection: Connection | None = None
 
     @contextmanager
@@ -124,7 +123,7 @@ def _sqlite(place: Place, busy_timeout: float) -> Engine:
     return engine
 
 
-def _postgres(place: Place) -> Engine:
+def _postgres(place: Place, busy_timeout: float) -> Engine:
     assert place.url
     try:
         url = make_url(place.url)
@@ -145,6 +144,7 @@ def _postgres(place: Place) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {max(1, round(busy_timeout * 1000))}")
             for statement in POSTGRES_SESSION:
                 cursor.execute(statement)
         connection.commit()
