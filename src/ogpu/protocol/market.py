@@ -57,6 +57,7 @@ class Shared:
         self._sender = sender
         self._sources: dict[str, asyncio.Task[SourceSnapshot]] = {}
         self._gas: dict[str, asyncio.Task[int]] = {}
+        self._first_of: set[Call] = set()  # the calls that were estimated for their shapes
         self._purse: asyncio.Task[tuple[int, int]] | None = None
         self._taken = 0  # of the balance, by publishes that are on their way or done; in wei
 
@@ -82,14 +83,20 @@ class Shared:
             self._taken -= info.payment
             raise
 
+    def begin(self, call: Call) -> None:
+        """Have the gas of a call estimated while other things are looked at."""
+        if call.shape not in self._gas:
+            self._first_of.add(call)
+            self._gas[call.shape] = asyncio.create_task(self._gas_of(call))
+
     async def gas(self, call: Call) -> int:
         """The gas limit of a call; calls of one shape are estimated once, unless the first would fail."""
-        if call.shape not in self._gas:
-            self._gas[call.shape] = asyncio.create_task(self._gas_of(call))
-            return await asyncio.shield(self._gas[call.shape])
+        self.begin(call)
         try:
             return await asyncio.shield(self._gas[call.shape])
         except ContractReverted:
+            if call in self._first_of:
+                raise
             return await self._gas_of(call)  # what stopped the other may be its own
 
     async def close(self) -> None:
@@ -177,7 +184,8 @@ class Market:
         if receipt is None:
             common = shared or Shared(self._chain, signer.address)
             try:
-                async with common.paying(info, source):
+                common.begin(call)
+                async with common.paying(info, source):  # the errors of these checks say more
                     gas = await common.gas(call)
                     link = await self._content.put_bytes(config, "taskConfig.json", "application/json")
                     transactions.at(Boundary.UPLOADED)

@@ -66,6 +66,10 @@ class Follower:
             self._running = True
             self._context.spawn(self._run(), "following transactions")
 
+    def hurry(self) -> None:
+        """Look at the chain now: something was sent."""
+        self._wake.set()
+
     def drop(self, flight: Flight) -> None:
         """Look after it no more: it is over."""
         self._flights.pop(flight.key, None)

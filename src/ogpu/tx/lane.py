@@ -442,6 +442,7 @@ class Lane:
         for flight, (reply, said) in zip(flights, replies, strict=True):
             if flight.pending and reply in NOT_TAKEN:
                 await self._refusal(flight, reply, said)
+        self._follower.hurry()
 
     async def _broadcast(self, flights: Sequence[Flight]) -> list[tuple[Reply, str]]:
         """Offer the last attempts to all nodes; nodes of another chain leave everything open."""
