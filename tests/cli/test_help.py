@@ -19,13 +19,19 @@ def test_without_arguments_it_shows_its_help(tmp_path: Path) -> None:
     code, asked = run_ogpu(tmp_path, "--help")
     assert code == 0
     assert alone == asked
-    for command in ("up", "down", "demo", "key"):
+    for command in ("up", "down", "demo", "key", "tx"):
         assert f"  {command} " in asked
     assert max(map(len, asked.splitlines())) <= 80
     assert "..." not in asked.replace("[ARGS]...", "")
 
 
-@pytest.mark.parametrize("command", ["up", "down", "demo", "key", "key new", "key import", "key address"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("up", "down", "demo", "key", "key new", "key import", "key address"),
+        *("tx", "tx ls", "tx show", "tx cancel", "tx bump", "tx recover"),
+    ],
+)
 def test_each_command_has_help(tmp_path: Path, command: str) -> None:
     code, said = run_ogpu(tmp_path, *command.split(), "--help")
     assert code == 0

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import ogpu
-from ogpu.cli import demo, down, key, up
+from ogpu.cli import demo, down, key, tx, up
 from ogpu.cli.screen import say
 from ogpu.errors import ConfigurationError, InvalidInput, OGPUError
 
@@ -28,6 +28,7 @@ app.command("up", short_help="Start a whole network on this machine.")(up.up)
 app.command("down", short_help="Stop a network that `ogpu up` started.")(down.down)
 app.command("demo", short_help="Send real work through a network, and check it.")(demo.demo)
 app.add_typer(key.app, name="key", short_help="Keep private keys in encrypted files.")
+app.add_typer(tx.app, name="tx", short_help="Look at transactions, and mend them.")
 
 
 def _version(asked: bool) -> None:

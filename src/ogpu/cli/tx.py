@@ -305,20 +305,18 @@ def _became(intent: Intent) -> str:
 def _advice(intent: Intent) -> str:
     """What to do about an intent."""
     again = "call again with another idempotency key" if intent.named else "call again"
-    key = shlex.quote(_name(intent))
+    key, became = shlex.quote(_name(intent)), _became(intent)
+    became = became[0].upper() + became[1:]
     match StateName(intent.state.value):
         case StateName.pending:
             return (
-                f"It is open. `ogpu tx recover` sends it again and waits, `ogpu tx bump {key}` offers more, and "
+                f"It is open. `ogpu tx recover` sends it again and waits, `ogpu tx bump {key}` offers more, "
                 f"`ogpu tx cancel {key}` puts an empty transfer in its place. The same call goes on with it."
             )
         case StateName.done if intent.final:
             return "It is done; there is nothing to do."
         case StateName.done:
             return "It is done. A client that is open watches its block until it is final."
-    became = _became(intent)
-    became = became[0].upper() + became[1:]
-    match StateName(intent.state.value):
         case StateName.reverted:
             return f"{became} Only its gas was paid. Mend what the contract refused, then {again}."
         case StateName.canceled:
@@ -328,10 +326,8 @@ def _advice(intent: Intent) -> str:
                 f"{became} Look at that transaction first: it may be the same call from another journal. "
                 f"If it is not, {again}. Let all senders of a key share one journal."
             )
-        case _:
-            return (
-                f"{became} Nothing was executed, and its nonce and key are free: mend the reason, call again."
-            )
+        case StateName.refused:
+            return f"{became} Nothing was executed; its nonce and key are free. Mend the reason, call again."
 
 
 def _name(intent: Intent) -> str:
