@@ -55,6 +55,7 @@ class Context:
         task = asyncio.get_running_loop().create_task(self._logged(work, what))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step
 
     async def close(self, *, cancel: bool = True) -> None:
         """Wait for what was spawned, or cancel it."""

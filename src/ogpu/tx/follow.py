@@ -121,8 +121,9 @@ class Follower:
                 pending = any(flight.pending for flight in self._flights.values())
                 pause = FIRST_POLL if moved else min(pause * POLL_GROWTH, LAST_POLL if pending else IDLE_POLL)
                 try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                    pause = FIRST_POLL
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                        pause = FIRST_POLL
                 except TimeoutError:
                     pass
         except BaseException as error:

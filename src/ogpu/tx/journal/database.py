@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -17,9 +18,12 @@ from sqlalchemy.pool import NullPool
 from ogpu.errors import ConfigurationError, JournalError
 from ogpu.tx.journal.operations import Operations
 from ogpu.tx.journal.place import Place
-from ogpu.tx.journal.schema import MIGRATIONS, Migration, upgrade
+from ogpu.tx.journal.schema import MIGRATIONS, Migration, is_current, upgrade
 
-BUSY_TIMEOUT = 10.0  # seconds that one try waits for another program's lock
+# Seconds that one try waits for another program's lock. On a file it is short, since closing a journal and
+# forking wait for it too; a server has a queue, in which a longer wait keeps its place.
+FILE_WAIT = 1.0
+LANE_WAIT = 10.0
 SQLITE_NEEDED = (3, 35)  # UPDATE … RETURNING
 READING = "ogpu_reading"
 
@@ -42,11 +46,11 @@ class Database:
     """One connection, opened when it is needed and again after trouble; used by one thread."""
 
     def __init__(
-        self, place: Place, migrations: Sequence[Migration] = MIGRATIONS, busy_timeout: float = BUSY_TIMEOUT
+        self, place: Place, migrations: Sequence[Migration] = MIGRATIONS, patience: float = LANE_WAIT
     ) -> None:
         self._place = place
         self._migrations = migrations
-        self._engine = _postgres(place, busy_timeout) if place.url else _sqlite(place, busy_timeout)
+        self._engine = _postgres(place, patience) if place.url else _sqlite(place, patience)
         self._connection: Connection | None = None
 
     @contextmanager
@@ -75,13 +79,21 @@ class Database:
                 _make_file(self._place.path)
             connection = self._engine.connect()
             try:
-                with connection.begin():
-                    upgrade(connection, self._migrations)
+                self._upgrade(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
         return self._connection
+
+    def _upgrade(self, connection: Connection) -> None:
+        connection.execution_options(**{READING: True})
+        with connection.begin():
+            current = is_current(connection, self._migrations)
+        if not current:  # only then anybody else's lock is waited for
+            connection.execution_options(**{READING: False})
+            with connection.begin():
+                upgrade(connection, self._migrations)
 
 
 def _make_file(path: Path) -> None:
@@ -93,9 +105,12 @@ def _make_file(path: Path) -> None:
     with _making_a_file:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # SQLite would open it for reading, and leave a log that nobody can write to when the file can be again.
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def _sqlite(place: Place, busy_timeout: float) -> Engine:
+def _sqlite(place: Place, patience: float) -> Engine:
     if sqlite3.sqlite_version_info < SQLITE_NEEDED:
         raise JournalError(
             f"The SQLite of this Python is {sqlite3.sqlite_version}; the journal needs 3.35.",
@@ -107,7 +122,11 @@ def _sqlite(place: Place, busy_timeout: float) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,
         # No transaction is begun but by us: sqlite3 would begin a reading one, and take the lock too late.
-        connect_args={"timeout": busy_timeout, "isolation_level": None, "check_same_thread": True},
+        connect_args={
+            "timeout": min(FILE_WAIT, patience),
+            "isolation_level": None,
+            "check_same_thread": True,
+        },
     )
 
     @event.listens_for(engine, "connect")
@@ -123,7 +142,7 @@ def _sqlite(place: Place, busy_timeout: float) -> Engine:
     return engine
 
 
-def _postgres(place: Place, busy_timeout: float) -> Engine:
+def _postgres(place: Place, patience: float) -> Engine:
     assert place.url
     try:
         url = make_url(place.url)
@@ -144,7 +163,7 @@ def _postgres(place: Place, busy_timeout: float) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {max(1, round(busy_timeout * 1000))}")
+            cursor.execute(f"SET lock_timeout = {max(1, round(1000 * min(LANE_WAIT, patience)))}")
             for statement in POSTGRES_SESSION:
                 cursor.execute(statement)
         connection.commit()

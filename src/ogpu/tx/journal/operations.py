@@ -6,12 +6,14 @@ Imports SQLAlchemy.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, NestedTransaction, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ogpu.tx.journal import statements
+from ogpu.tx.journal.owner import is_gone
 from ogpu.tx.journal.records import Attempt, Intent, Lease, Outcome, State
 from ogpu.tx.journal.refusals import IntentMoved, KeyTaken, LeaseLost
 from ogpu.tx.journal.rows import attempt_row, intent_row, intents_of, outcome_row
@@ -27,9 +29,18 @@ class Operations:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def savepoint(self) -> NestedTransaction:
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
         """What is done within it is undone when something is raised, and nothing else."""
-        return self._connection.begin_nested()
+        savepoint = self._connection.begin_nested()
+        try:
+            yield
+        except BaseException:
+            # When the disk is full, SQLite has undone the whole transaction, and knows no savepoint any more.
+            with suppress(DBAPIError):
+                savepoint.rollback()
+            raise
+        savepoint.commit()
 
     def find(self, key: str) -> Intent | None:
         """The intent of that key."""
@@ -81,9 +92,9 @@ class Operations:
             self._connection.execute(statements.FORGET_ONE, _lane(chain, sender))
 
     def acquire(self, chain: str, sender: str, owner: str, seconds: float) -> Lease | None:
-        """The lane's lease, unless another owner's has not run out."""
-        where = {**_lane(chain, sender), "owner": owner, "seconds": seconds}
-        for _ in range(2):
+        """The lane's lease, unless another owner's has not run out and its process may still run."""
+        where = {**_lane(chain, sender), "owner": owner, "gone": owner, "seconds": seconds}
+        for _ in range(3):
             if self._connection.dialect.name == "sqlite":
                 where["now"] = time.time()
             row = self._connection.execute(
@@ -91,7 +102,12 @@ class Operations:
             ).one_or_none()
             if row is not None:
                 return Lease(chain, sender, owner, fence=row.fence, next_nonce=row.next_nonce)
-            if self._connection.execute(statements.NEW_LANE, _lane(chain, sender)).rowcount == 0:
+            held = self._connection.execute(statements.HOLDER, _lane(chain, sender)).one_or_none()
+            if held is None:
+                self._connection.execute(statements.NEW_LANE, _lane(chain, sender))
+            elif held.owner is None or is_gone(held.owner):
+                where["gone"] = held.owner or owner
+            else:
                 return None
         return None
 

@@ -148,17 +148,28 @@ class NewerVersion(Exception):
         super().__init__(version)
 
 
+def is_current(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Whether there is nothing to upgrade; it takes no lock."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return False
+    return _not_newer(_stored_version(connection), migrations) == len(migrations)
+
+
 def upgrade(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the tables to the newest version, within the transaction that is open."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    version = _version(connection)
-    if version > len(migrations):
-        raise NewerVersion(version)
+    version = _not_newer(_version(connection), migrations)
     for migrate in migrations[version:]:
         migrate(connection)
     if version < len(migrations):
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version = {len(migrations)}")  # noqa: S608
+
+
+def _not_newer(version: int, migrations: Sequence[Migration]) -> int:
+    if version > len(migrations):
+        raise NewerVersion(version)
+    return version
 
 
 def _version(connection: Connection) -> int:

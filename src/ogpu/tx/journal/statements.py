@@ -32,12 +32,13 @@ NEW_LANE = text(
 ACQUIRE = """
     UPDATE ogpu_lanes SET owner = :owner, fence = fence + 1, expires = {now} + :seconds
     WHERE chain = :of_chain AND sender = :of_sender
-      AND (owner IS NULL OR owner = :owner OR expires <= {now})
+      AND (owner IS NULL OR owner IN (:owner, :gone) OR expires <= {now})
     RETURNING fence, next_nonce"""
 ACQUIRE_BY = {
     "sqlite": text(ACQUIRE.format(now="CAST(:now AS REAL)")),
     "postgresql": text(ACQUIRE.format(now="CAST(extract(epoch FROM clock_timestamp()) AS double precision)")),
 }
+HOLDER = select(lanes.c.owner).where(*_of_lane)
 ADD_INTENTS = intents.insert()
 ADD_ATTEMPTS = attempts.insert()
 DROP_ATTEMPTS = attempts.delete().where(attempts.c.key == bindparam("of"))

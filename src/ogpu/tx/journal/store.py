@@ -95,8 +95,9 @@ class Journal:
     async def acquire(self, chain: str, sender: str, owner: str, seconds: float) -> Lease | None:
         """The right to give this account's nonces; None while another owner has it.
 
-        It runs out after `seconds` by the database's clock, on SQLite by the system's. Taking it raises the
-        fence, also for the owner that has it, so that any lease of before is lost.
+        It runs out after `seconds` by the database's clock, on SQLite by the system's; that of a process of
+        this host which has ended is free at once. Taking it raises the fence, also for the owner that has it,
+        so that any lease of before is lost.
         """
         lane = (chain, sender)
         future = self._writer.submit(lambda do: do.acquire(chain, sender, owner, seconds), lane=lane)

@@ -23,7 +23,6 @@ from ogpu.tx.journal.schema import NewerVersion, NotAJournal
 # Result codes of SQLite (https://sqlite.org/rescode.html); extended ones have these in their low byte.
 SQLITE_AGAIN = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL
 SQLITE_FATAL = {
-    1: "foreign",  # ERROR: a table or a column is missing
     3: "permission",  # PERM
     8: "permission",  # READONLY
     10: "disk",  # IOERR
@@ -45,6 +44,8 @@ POSTGRES_FATAL = {
     "XX001": "damaged",
     "XX002": "damaged",
 }
+# SQLite has no code for a missing table or column, only words.
+FOREIGN_WORDS = ("no such table", "no such column", "has no column named")
 # A refused login comes without a code, in the server's own words.
 LOGIN_WORDS = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
 
@@ -109,6 +110,8 @@ def _reason(error: Exception) -> str | None:
         return SYSTEM_FATAL.get(error.errno or 0, "permission")
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.Error):
+        if any(word in str(original) for word in FOREIGN_WORDS):
+            return "foreign"
         code = getattr(original, "sqlite_errorcode", 0) & 0xFF
         return None if code in SQLITE_AGAIN else SQLITE_FATAL.get(code, "disk")
     if code := getattr(original, "sqlstate", None):

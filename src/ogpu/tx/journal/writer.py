@@ -198,9 +198,9 @@ class Writer:
 
     def _opened(self) -> Database:
         if self._database is None:
-            from ogpu.tx.journal.database import BUSY_TIMEOUT, Database
+            from ogpu.tx.journal.database import Database
 
-            self._database = Database(self._place, busy_timeout=min(BUSY_TIMEOUT, self._patience))
+            self._database = Database(self._place, patience=self._patience)
         return self._database
 
     def _read(self, database: Database, jobs: Sequence[Job[Any]]) -> list[Answer]:
