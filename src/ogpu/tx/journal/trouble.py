@@ -36,6 +36,7 @@ SQLITE_FATAL = {
 POSTGRES_FATAL = {
     "53100": "full",
     "42501": "permission",
+    "3F000": "permission",  # no schema in which this user may create a table
     "28000": "login",
     "28P01": "login",
     "3D000": "login",
