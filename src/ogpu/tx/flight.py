@@ -39,7 +39,7 @@ class Flight:
         self.node_said = ""  # the error of the last send
         self.refusal: TransactionError | None = None  # why it is being canceled by ourselves
         self.moved_at = now  # when its last attempt was made, or it became the next to be mined
-        self.evidence_at = now
+        self.passed_at: float | None = None  # since when its nonce is used and no receipt is there
         self._known = False
         self._pause = FIRST_RESEND
         self.resend_at = math.inf  # not before the first send was answered
@@ -91,6 +91,7 @@ class Flight:
             outcome=None,
         )
         self.moved_at, self.resend_at, self._pause = now, math.inf, FIRST_RESEND
+        self.passed_at = None
 
     def learn(self, outcome: Outcome) -> None:
         """What the chain has shown."""

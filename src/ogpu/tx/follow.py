@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_POLL, LAST_POLL, IDLE_POLL, POLL_GROWTH = 0.01, 1.0, 5.0, 1.5  # seconds
-EVIDENCE_PAUSE = 1.0  # seconds between two looks for the transaction that took a nonce
+EVIDENCE_PAUSE = 1.0  # seconds in which a receipt may be late; then whoever took the nonce is looked for
+SEARCHES_AT_ONCE = 4  # each asks for as many counts as the history has bits
 VERIFY_PAUSE = 1.0  # seconds between two looks at the blocks of what is mined
 EAGER = 8  # so few are asked for at once; of many, only those that the account's count has passed
 RESENT_AT_ONCE = 100
@@ -156,7 +157,7 @@ class Follower:
         if receipts:
             moved = await self._settle(pending, receipts, number)
         head_hash = str(head.get("hash"))
-        await self._deal_with(pending, mined, new_block=self._head not in ("", head_hash))
+        await self._deal_with(pending, mined, receipts, new_block=self._head not in ("", head_hash))
         self._head = head_hash
         await self._verify(flights, number, head_hash)
         return moved
@@ -250,19 +251,26 @@ class Follower:
 
     # --- what does not move
 
-    async def _deal_with(self, pending: Sequence[Flight], mined: dict[str, int], *, new_block: bool) -> None:
+    async def _deal_with(
+        self,
+        pending: Sequence[Flight],
+        mined: dict[str, int],
+        receipts: Mapping[str, object],
+        *,
+        new_block: bool,
+    ) -> None:
         """Send again, offer more, and look for whoever took a nonce."""
         now = self._context.now()
         resent: list[Flight] = []
+        passed: list[Flight] = []
         for flight in pending:
             if not flight.pending or flight.key in self._mending:
                 continue
             nonce, count = flight.intent.nonce, mined[flight.intent.sender]
             if nonce < count:
-                if now >= flight.evidence_at:
-                    flight.evidence_at = now + EVIDENCE_PAUSE
-                    await self._look_for_taker(flight)
+                passed.append(flight)
                 continue
+            flight.passed_at = None
             if nonce > count:
                 flight.moved_at = now  # those before it come first
             elif now - flight.moved_at >= self._context.policy.stuck_after:
@@ -274,6 +282,7 @@ class Follower:
                 resent.append(flight)
         if resent:
             await self._resend(resent)
+        await self._look_for_takers([flight for flight in passed if self._is_late(flight, receipts)])
 
     async def _resend(self, flights: Sequence[Flight]) -> None:
         """The same bytes again. Refusals prove nothing, as an earlier send may have placed them."""
@@ -313,17 +322,39 @@ class Follower:
             return
         await lane.bump(flight)
 
-    async def _look_for_taker(self, flight: Flight) -> None:
-        """The account's count has passed the nonce and there is no receipt: whose transaction has it?
+    def _is_late(self, flight: Flight, receipts: Mapping[str, object]) -> bool:
+        """Whether its nonce is used, and its receipt is not there for longer than nodes take to index."""
+        now = self._context.now()
+        if any(attempt.hash in receipts for attempt in flight.intent.attempts):
+            flight.passed_at = None  # it waits for confirmations
+        elif flight.passed_at is None:
+            flight.passed_at = now
+        elif now - flight.passed_at >= EVIDENCE_PAUSE:
+            flight.passed_at = now
+            return True
+        return False
+
+    async def _look_for_takers(self, flights: Sequence[Flight]) -> None:
+        """The accounts' counts have passed these nonces, and receipts are missing: who has the nonces?
 
         A missing receipt shows nothing, since replicas lag and index late.
         """
-        try:
-            found = await self._taker(flight.intent)
-        except NetworkError as error:
-            logger.info("who took nonce %d cannot be shown: %s", flight.intent.nonce, error)
-            return
-        if found is None or _is_ours(flight.intent, found["hash"]):
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        searches = 0
+        for flight in flights:
+            place = (flight.intent.sender.lower(), flight.intent.nonce)
+            if place not in found and searches < SEARCHES_AT_ONCE:
+                searches += 1
+                try:
+                    found.update(await self._takers(flight.intent))
+                except NetworkError as error:
+                    logger.info("who took nonce %d cannot be shown: %s", flight.intent.nonce, error)
+            if place in found:
+                await self._taken(flight, found[place])
+
+    async def _taken(self, flight: Flight, found: dict[str, Any]) -> None:
+        """What to do about a nonce that a mined transaction has, when that is none of ours."""
+        if _is_ours(flight.intent, found["hash"]):
             return
         fresh = await self._context.journal.find(flight.key)  # another program may have mended it
         if fresh is not None and fresh != flight.intent:
@@ -347,8 +378,8 @@ class Follower:
         outcome = Outcome(intent.key, State.FOREIGN, False, {"foreign": found}, owner)
         await self._store([(flight, outcome)])
 
-    async def _taker(self, intent: Intent) -> dict[str, Any] | None:
-        """The mined transaction at the intent's nonce; None when the node does not show it.
+    async def _takers(self, intent: Intent) -> dict[tuple[str, int], dict[str, Any]]:
+        """The mined transaction at the intent's nonce, and the others of its block, by sender and nonce.
 
         It is in the block where the account's count passed the nonce.
         """
@@ -362,15 +393,15 @@ class Follower:
             else:
                 low = middle + 1
         block = mapping(await call("eth_getBlockByNumber", hex(low), True))
+        found = {}
         for transaction in map(mapping, block.get("transactions", ())):
-            sender = str(transaction.get("from", "")).lower()
-            if sender == intent.sender.lower() and quantity(transaction.get("nonce")) == intent.nonce:
-                return {
-                    "hash": str(transaction.get("hash")).lower(),
-                    "block_number": low,
-                    "block_hash": str(block.get("hash")).lower(),
-                }
-        return None
+            place = (str(transaction.get("from", "")).lower(), quantity(transaction.get("nonce")))
+            found[place] = {
+                "hash": str(transaction.get("hash")).lower(),
+                "block_number": low,
+                "block_hash": str(block.get("hash")).lower(),
+            }
+        return found
 
     # --- what is mined
 
