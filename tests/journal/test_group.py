@@ -10,7 +10,19 @@ import pytest
 
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.journal import Journal, KeyTaken
-from tests.journal.values import CHAIN, LONG, ME, YOU, attempt, intent, leased, on_a_loop, opened, stored
+from tests.journal.values import (
+    CHAIN,
+    LONG,
+    ME,
+    SENDER,
+    YOU,
+    attempt,
+    intent,
+    leased,
+    on_a_loop,
+    opened,
+    stored,
+)
 
 ADDS = 50
 
@@ -64,6 +76,60 @@ async def test_a_value_that_no_database_takes_fails_alone(where: str) -> None:
         assert results[0] is None
         assert isinstance(results[1], Exception)
         assert [i.key for i in await journal.list()] == ["good"]
+
+
+@on_a_loop
+async def test_a_question_that_no_database_understands_fails_alone(where: str) -> None:
+    async with opened(where) as journal:
+        await stored(journal, "a")
+        results = await asyncio.gather(
+            journal.find("a"),
+            journal.find("\ud800"),
+            journal.list(limit=2**70),
+            journal.lane(CHAIN, SENDER),
+            return_exceptions=True,
+        )
+        assert isinstance(results[1], Exception)
+        assert isinstance(results[2], Exception)
+        assert (results[0], results[3]) == (intent("a", 0), 1)
+
+
+@on_a_loop
+async def test_whoever_stops_waiting_undoes_nothing_and_holds_up_nobody(where: str) -> None:
+    async with opened(where) as journal:
+        lease = await leased(journal)
+        adding = asyncio.create_task(journal.add(lease, [intent("a", 0)], 1, release=False))
+        reading = asyncio.create_task(journal.list())
+        await asyncio.sleep(0)
+        adding.cancel()
+        reading.cancel()
+        await journal.add(lease, [intent("b", 1)], 2)
+        assert [i.key for i in await journal.list()] == ["b", "a"]
+
+
+def test_a_loop_that_ended_holds_up_no_other(where: str) -> None:
+    written, go_on = threading.Event(), threading.Event()
+
+    def stop(boundary: Boundary) -> None:
+        if boundary is Boundary.JOURNAL_WRITTEN and not written.is_set():
+            written.set()
+            assert go_on.wait(10)
+
+    async def ends_early() -> None:
+        waiting = asyncio.create_task(journal.forget("early"))
+        await asyncio.to_thread(written.wait, 10)
+        waiting.cancel()
+
+    async def goes_on() -> None:
+        waiting = asyncio.create_task(stored(journal, "a"))
+        await asyncio.sleep(0)
+        go_on.set()
+        await waiting
+        await journal.close()
+
+    journal = Journal(where, at=stop)
+    asyncio.run(ends_early())
+    asyncio.run(goes_on())
 
 
 @on_a_loop
