@@ -161,7 +161,7 @@ class Lane:
             order.fail(error)
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
-        orders = [order for order in orders if not order.flight.done()]  # whoever asked may have gone
+        orders = self._one_a_key(orders)
         priced, quoted = await self._priced(orders)
         while priced:
             try:
@@ -176,6 +176,18 @@ class Lane:
             self._tell(orders, flights)
             await self._sending.acquire()
             self._context.spawn(self._send(flights), f"sending for {self._sender}")
+
+    def _one_a_key(self, orders: Sequence[Order]) -> list[Order]:
+        """What is still asked for; whoever asks by a key that is on its way looks for that one instead."""
+        found: dict[str, Order] = {}
+        for order in orders:
+            if order.flight.done():
+                continue  # whoever asked has gone
+            if order.key in found or self._follower.get(order.key):
+                order.fail(KeyTaken([order.key]))  # before it takes the other's place in the budget
+            else:
+                found[order.key] = order
+        return list(found.values())
 
     def _storing(
         self, priced: Sequence[Priced], quoted: Quote
