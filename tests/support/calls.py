@@ -1,0 +1,77 @@
+"""Calls in threads and processes, whose results the test gets back, and what is on its way meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from ogpu import Client
+from ogpu.networks import Network
+from ogpu.types import TaskInfo
+from tests.support.crash import Talk
+from tests.support.market import core_of
+from tests.support.stage import Case
+
+T = TypeVar("T")
+
+PATIENCE = 60.0  # seconds
+
+
+class Threads(Generic[T]):
+    """Each piece of work runs in a thread of its own, from now on."""
+
+    def __init__(self, *work: Callable[[], T]) -> None:
+        self._threads: list[threading.Thread] = []
+        self._outcomes: dict[int, T | Exception] = {}
+        self.start(*work)
+
+    def start(self, *work: Callable[[], T]) -> None:
+        """Run more."""
+        for each in work:
+            thread = threading.Thread(target=self._run, args=(len(self._threads), each), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    @property
+    def running(self) -> int:
+        """How many have not ended."""
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def outcomes(self) -> list[T | Exception]:
+        """What each has returned or raised, in order, once all have ended."""
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), f"a thread has not ended within {PATIENCE:g} s"
+        return [self._outcomes[position] for position in range(len(self._threads))]
+
+    def results(self) -> list[T]:
+        """What each has returned; the first error is raised."""
+        results = []
+        for outcome in self.outcomes():
+            if isinstance(outcome, Exception):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def _run(self, position: int, work: Callable[[], T]) -> None:
+        try:
+            self._outcomes[position] = work()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self._outcomes[position] = error
+
+
+def in_pool(case: Case) -> int:
+    """How many transactions wait to be mined."""
+    return int(case.network.rpc("txpool_status")["pending"], 16)
+
+
+def waiters(client: Client) -> int:
+    """How many calls wait for the chain through a client."""
+    return sum(flight.waiters for flight in core_of(client).chain.transactions.follower.waited_for())
+
+
+def publish_in_a_process(talk: Talk, network: Network, account: str, info: TaskInfo, key: str) -> str:
+    """Publish a task: what a child process runs."""
+    with Client(network, private_key=account) as client:
+        return client.publish_task(info, idempotency_key=key)
