@@ -308,7 +308,7 @@ async def test_amounts_of_256_bits_are_stored_digit_by_digit(where: str) -> None
 
 
 @on_a_loop
-async def test_more_intents_than_a_statement_has_parameters(where: str) -> None:
+async def test_many_intents_are_known_again(where: str) -> None:
     many = [intent(str(n), n) for n in range(MANY_KEYS + 1)]
     async with opened(where) as journal:
         await journal.add(await leased(journal), many, len(many))
