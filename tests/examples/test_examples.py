@@ -28,6 +28,7 @@ def run(program: Path | str, network: RunningNetwork, *arguments: str, fails: bo
         env={
             **os.environ,
             "OGPU_NETWORK_FILE": str(network.file),
+            "OGPU_JOURNAL": str(network.file.parent / "journal.sqlite3"),
             "CLIENT_PRIVATE_KEY": network.key(),
         },
         capture_output=True,
@@ -127,7 +128,7 @@ def test_nonces(working_network: RunningNetwork, source: str) -> None:
     out = run(EXAMPLES / "nonces.py", working_network)
     mined = int(rpc(working_network.url, "eth_getTransactionCount", working_network.address(), "latest"), 16)
     assert f"Address: {working_network.address()}" in out
-    assert f"Mined: {mined}, pending: {mined}, cached: None" in out
+    assert f"Mined: {mined}, pending: {mined}, cached: {mined}" in out
     assert "are pending" not in out
     assert f"Next nonce: {mined}" in out
     assert out.endswith("Caches are cleared\n")
