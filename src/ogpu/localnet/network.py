@@ -24,7 +24,7 @@ from ogpu.localnet.node import HOST, Node, NodeOptions, bound, find_anvil
 from ogpu.localnet.processes import FileLock
 from ogpu.localnet.state import Saved, State
 from ogpu.networks import LOCAL_CHAIN_ID, Network, parse_network
-from ogpu.provider import HandlerPool, Provider
+from ogpu.provider import PROVIDER_POLICY, HandlerPool, Provider
 from ogpu.rpc.transport import RPC, quantity
 from ogpu.text import printable
 from ogpu.tx.signer import resolve_signer
@@ -232,9 +232,8 @@ class LocalNetwork:
         if self._pool is None:
             return
         for account in saved.accounts.provider[: self._options.providers]:
-            # The chain tells a provider what it has done; nothing of its is to be found by another program.
             own = await stack.enter_async_context(
-                AsyncClient(self.network, private_key=account, journal=":memory:")
+                AsyncClient(self.network, private_key=account, journal=":memory:", policy=PROVIDER_POLICY)
             )
             provider = Provider(
                 own, resolve_signer(account), self._pool, report=self._life.note, poll=PROVIDER_POLL

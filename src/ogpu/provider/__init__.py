@@ -2,7 +2,7 @@
 
 from ogpu.provider.container import ContainerRunner
 from ogpu.provider.runner import Runner
-from ogpu.provider.runtime import Provider
+from ogpu.provider.runtime import PROVIDER_POLICY, Provider
 from ogpu.provider.workers import HandlerPool
 
-__all__ = ["ContainerRunner", "HandlerPool", "Provider", "Runner"]
+__all__ = ["PROVIDER_POLICY", "ContainerRunner", "HandlerPool", "Provider", "Runner"]

@@ -31,6 +31,7 @@ from ogpu.provider.cursor import BlockCursor
 from ogpu.provider.runner import Runner
 from ogpu.rpc.codec import decode_logs
 from ogpu.text import printable
+from ogpu.tx.state import Policy
 from ogpu.types import DeliveryMethod, Environment, SourceStatus, TaskSnapshot, TaskStatus
 
 if TYPE_CHECKING:
@@ -81,8 +82,13 @@ def chosen_environment(offered: Environment, own: Environment) -> Environment | 
     return None
 
 
+# After a reorganisation another task may have the same address: what is still right to send, a provider learns
+# from the chain's events, and nothing that was mined is sent again.
+PROVIDER_POLICY = Policy(finality=0)
+
+
 class Provider:
-    """One provider of a network, for as long as `run` runs.
+    """One provider of a network, for as long as `run` runs; its client needs `PROVIDER_POLICY`.
 
     `runner` runs the functions of all sources; `containers` holds runners of single sources by
     address, which then take precedence. `report` gets a line for whatever an operator should see.
