@@ -82,22 +82,31 @@ class Flight:
             self._pause = min(2 * self._pause, LAST_RESEND)
 
     def add(self, attempt: Attempt, now: float) -> None:
-        """One more attempt is stored, maybe at another nonce."""
-        self.intent = replace(
-            self.intent,
-            attempts=(*self.intent.attempts, attempt),
-            nonce=attempt.nonce,
-            state=State.PENDING,
-            outcome=None,
-        )
+        """One more attempt is stored; what is known of the intent holds, unless it is at another nonce."""
+        intent = replace(self.intent, attempts=(*self.intent.attempts, attempt))
+        if attempt.nonce != intent.nonce:
+            intent = replace(intent, nonce=attempt.nonce, state=State.PENDING, outcome=None)
+        self.become(intent)
         self.moved_at, self.resend_at, self._pause = now, math.inf, FIRST_RESEND
         self.passed_at = None
 
     def learn(self, outcome: Outcome) -> None:
         """What the chain has shown."""
-        self.intent = replace(self.intent, state=outcome.state, final=outcome.final, outcome=outcome.outcome)
-        if outcome.state is not State.PENDING and not self.settled.done():
+        self.become(replace(self.intent, state=outcome.state, final=outcome.final, outcome=outcome.outcome))
+
+    def become(self, intent: Intent) -> None:
+        """What is known of the intent now; a reorganisation or a new attempt may have unsettled it."""
+        self.intent = intent
+        if self.pending and self.settled.done():
+            self.settled = asyncio.get_running_loop().create_future()
+        elif not self.pending and not self.settled.done():
             self.settled.set_result(None)
+
+    async def until_settled(self) -> None:
+        """Wait for the chain's word, and on when it is taken back before anybody was told."""
+        await asyncio.shield(self.settled)
+        while self.pending:
+            await asyncio.shield(self.settled)
 
 
 def recovered(intent: Intent, now: float) -> Flight:

@@ -13,7 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ogpu.errors import JournalError, JournalUnavailable, NetworkError, NonceConflict, OGPUError
+from ogpu.errors import (
+    InvalidInput,
+    JournalError,
+    JournalUnavailable,
+    NetworkError,
+    NonceConflict,
+    OGPUError,
+)
 from ogpu.rpc.transport import quantity
 from ogpu.tx import fees
 from ogpu.tx.boundaries import Boundary
@@ -116,11 +123,16 @@ class Lane:
         """Put an empty transfer of ours at its nonce; the chain takes one of the two."""
         context = self._context
         async with self._lock:
-            offer = fees.replacement(flight.fees, await current_fees(context.rpc, context.policy))
-            last = flight.attempts[-1]
+            current, cap = await current_fees(context.rpc, context.policy), context.policy.fee_cap
+            offer = fees.replacement_under(flight.fees, current, cap)
+            if offer is None and flight.refusal is not None:
+                offer = current  # no node has any of it, so there is nothing to outbid
+            if offer is None:
+                raise over_cap(flight.intent.label, flight.intent.nonce, flight.fees, cap)
+            last, fee = flight.attempts[-1], offer
             await self._leased(
                 lambda lease: self._sign(
-                    lease, flight, Kind.CANCEL, last.nonce, offer, TRANSFER_GAS, last.first_block
+                    lease, flight, Kind.CANCEL, last.nonce, fee, TRANSFER_GAS, last.first_block
                 )
             )
         await self._offer([flight])
@@ -224,9 +236,9 @@ class Lane:
         for order in orders:
             limit = order.gas if order.gas is not None else gas[order.key]
             offer = quoted.fees
-            if order.mending:
-                offer = fees.replacement(order.mending, offer)
             try:
+                if order.mending:
+                    offer = _outbidding(order, order.mending, offer, policy.fee_cap)
                 if isinstance(limit, OGPUError):
                     raise limit
                 check_cost(order.call, offer, limit)
@@ -435,7 +447,7 @@ class Lane:
         except IntentMoved:
             logger.info("%s was mended by another program", intent.key)
             await context.journal.release(lease)
-            flight.intent = await context.journal.find(intent.key) or intent
+            flight.become(await context.journal.find(intent.key) or intent)
             return
         context.at(Boundary.CANCEL_STORED if kind is Kind.CANCEL else Boundary.BUMP_STORED)
         flight.add(attempt, context.now())
@@ -500,6 +512,24 @@ class Lane:
         self._context.budget.settle(flight.key, 0)
         flight.learn(outcome)
         self._follower.drop(flight)
+
+
+def over_cap(what: str, nonce: int | None, offered: Fees, cap: int | None) -> InvalidInput:
+    """Why nothing is put in a transaction's place."""
+    return InvalidInput(
+        f"{what} (nonce {nonce}) offers {offered.max_fee} wei per gas; what nodes would take in its place is "
+        f"over the cap of {cap}.",
+        hint="Raise fee_cap.",
+        facts={"nonce": nonce, "max_fee": offered.max_fee, "fee_cap": cap},
+    )
+
+
+def _outbidding(order: Order, stuck: Fees, current: Fees, cap: int | None) -> Fees:
+    """What a node takes in the place of a transaction that is not ours to follow."""
+    offer = fees.replacement_under(stuck, current, cap)
+    if offer is None:
+        raise over_cap("What is stuck", order.options.nonce, stuck, cap)
+    return offer
 
 
 def most_of(intent: Intent) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from ogpu.tx.fees import Fees
 from ogpu.tx.flight import Flight, recovered, result_of, undetermined
 from ogpu.tx.follow import Follower
 from ogpu.tx.journal import NOBODY, TOLD, Intent, Journal, KeyTaken, State, is_gone
-from ogpu.tx.lane import Lane, Order
+from ogpu.tx.lane import Lane, Order, over_cap
 from ogpu.tx.quote import check_cost, check_funds, quote
 from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 
@@ -182,7 +182,7 @@ class TransactionManager:
         timeout = self.context.policy.receipt_timeout
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.shield(flight.settled)
+                await flight.until_settled()
         except TimeoutError:
             self._leave(flight)
             await self.follower.leave(flight)
@@ -261,12 +261,8 @@ class TransactionManager:
         """Offer more for a transaction that is on its way; the intent with its new attempt."""
         flight = await self._own(key, signer)
         if flight.pending and not await self.lane(signer.address).bump(flight):
-            raise InvalidInput(
-                f"{flight.intent.label} (nonce {flight.intent.nonce}) offers {flight.fees.max_fee} wei per "
-                "gas; what nodes would take in its place is over the cap.",
-                hint="Raise fee_cap.",
-                facts={"key": flight.key, "fee_cap": self.context.policy.fee_cap},
-            )
+            intent, cap = flight.intent, self.context.policy.fee_cap
+            raise over_cap(intent.label, intent.nonce, flight.fees, cap)
         return flight.intent
 
     async def recover(self) -> list[Intent]:
@@ -301,7 +297,7 @@ class TransactionManager:
         """Wait for the chain's word, within the policy's time."""
         try:
             async with asyncio.timeout(self.context.policy.receipt_timeout):
-                await asyncio.shield(flight.settled)
+                await flight.until_settled()
         except (TimeoutError, OGPUError):
             logger.info("%s is still open", flight.key)
 
