@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ogpu import Client
+from ogpu import AsyncClient, Client
 from ogpu.networks import Network
 from ogpu.types import TaskInfo
 from tests.support.crash import Talk
-from tests.support.market import core_of
+from tests.support.market import core_of, source_info
+from tests.support.proxy import Proxy
 from tests.support.stage import Case
 
 T = TypeVar("T")
+
+SEND = "eth_sendRawTransaction"
 
 PATIENCE = 60.0  # seconds
 
@@ -68,10 +71,32 @@ def in_pool(case: Case) -> int:
 
 def waiters(client: Client) -> int:
     """How many calls wait for the chain through a client."""
-    return sum(flight.waiters for flight in core_of(client).chain.transactions.follower.waited_for())
+    return waiting_for(core_of(client))
+
+
+def waiting_for(core: AsyncClient) -> int:
+    """The same of an asynchronous client."""
+    return sum(flight.waiters for flight in core.chain.transactions.follower.waited_for())
 
 
 def publish_in_a_process(talk: Talk, network: Network, account: str, info: TaskInfo, key: str) -> str:
     """Publish a task: what a child process runs."""
     with Client(network, private_key=account) as client:
         return client.publish_task(info, idempotency_key=key)
+
+
+def new_source(case: Case) -> str:
+    """One more source, of the network's own client."""
+    with Client(case.through(), private_key=case.network.key(), journal=":memory:") as client:
+        return client.publish_source(source_info())
+
+
+def inactivate_at_the_send(case: Case, proxy: Proxy, source: str) -> None:
+    """Let the next transaction be signed for an active source, and executed when that is inactive."""
+
+    def inactivate(method: str) -> None:
+        if method == SEND:
+            proxy.hold = None
+            case.network.transact("Nexus", "inactivateSource", source)
+
+    proxy.hold = inactivate
