@@ -15,7 +15,7 @@ import pytest
 
 from ogpu.aio import AsyncClient
 from ogpu.networks import Network, load_network_file
-from ogpu.provider import HandlerPool, Provider
+from ogpu.provider import PROVIDER_POLICY, HandlerPool, Provider
 from ogpu.tx.signer import resolve_signer
 from ogpu.types import DeliveryMethod, TaskInfo, TaskInput, TaskStatus
 from tests.localnet.commands import Run, stop, up
@@ -99,7 +99,7 @@ class Stage:
         network = network or self.network
         account = resolve_signer(network.accounts["provider"][0].private_key)
         own = await self._stack.enter_async_context(
-            AsyncClient(network, private_key=account, journal=":memory:")
+            AsyncClient(network, private_key=account, journal=":memory:", policy=PROVIDER_POLICY)
         )
         files = [self._folder / "handlers.py"]
         files[0].write_text(HANDLERS)

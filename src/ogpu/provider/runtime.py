@@ -82,8 +82,8 @@ def chosen_environment(offered: Environment, own: Environment) -> Environment | 
     return None
 
 
-# After a reorganisation another task may have the same address: what is still right to send, a provider learns
-# from the chain's events, and nothing that was mined is sent again.
+# After a reorganisation another task may have the same address: what is still right to send, a provider
+# learns from the chain's events, and nothing that was mined is sent again.
 PROVIDER_POLICY = Policy(finality=0)
 
 
