@@ -38,6 +38,7 @@ PRELOADED = [
     "ogpu.client",
     "ogpu.sync",
     "tests.support.crash",
+    "tests.support.crashing",
     "tests.support.stage",
 ]
 
@@ -73,6 +74,10 @@ class Child:
         if kind == "failure":
             raise ChildFailed(message)
         return message
+
+    def said_more(self, timeout: float = 0.0) -> bool:
+        """Whether `receive` would return or raise by then."""
+        return self._pipe.poll(timeout)
 
     def everything(self, timeout: float = PATIENCE) -> list[Any]:
         """What the child has sent or sends until it ends, however it ends."""
