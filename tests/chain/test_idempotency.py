@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.support.calls import Threads, in_pool, publish_in_a_process, waiters
+from tests.support.calls import (
+    SEND,
+    Threads,
+    in_pool,
+    inactivate_at_the_send,
+    new_source,
+    publish_in_a_process,
+    waiters,
+)
 from tests.support.crash import child
 from tests.support.invariants import Mined
 from tests.support.localnet import wait_until
@@ -36,7 +44,6 @@ from ogpu.tx.state import Policy
 
 pytest_plugins = ["tests.support.accounts"]
 
-SEND = "eth_sendRawTransaction"
 KEY = "invoice-1234/summary ✓"
 
 
@@ -185,7 +192,7 @@ def test_without_a_key_a_call_that_is_made_twice_is_meant_twice(case: Case) -> N
 def conflicts(case: Case) -> list[tuple[str, Callable[[Client], object], str]]:
     """Calls that differ from `case.task(KEY)` in one thing each."""
     info = case.task(KEY)
-    elsewhere = replace(info, source=source_of(case))
+    elsewhere = replace(info, source=new_source(case))
     return [
         ("data", lambda c: c.publish_task(case.task("other"), idempotency_key=KEY), "content"),
         ("payment", lambda c: c.publish_task(case.task(KEY, PRICE + 1), idempotency_key=KEY), "content"),
@@ -193,11 +200,6 @@ def conflicts(case: Case) -> list[tuple[str, Callable[[Client], object], str]]:
         ("kind", lambda c: c.publish_source(source_info(), idempotency_key=KEY), "call"),
         ("account", lambda c: c.publish_task(info, case.network.key(), idempotency_key=KEY), "account"),
     ]
-
-
-def source_of(case: Case) -> str:
-    with Client(case.through(), private_key=case.network.key(), journal=":memory:") as client:
-        return client.publish_source(source_info())
 
 
 def test_another_call_by_a_key_is_a_conflict_and_nothing_is_sent(case: Case) -> None:
@@ -243,18 +245,11 @@ def test_a_key_of_another_chain_is_a_conflict(case: Case, slow: Case) -> None:
 
 def test_a_call_that_reverted_tells_the_same_error_for_ever(case: Case) -> None:
     """The source is inactivated when the task is signed and not sent yet, so that it fails on chain."""
-    source = source_of(case)
+    source = new_source(case)
     info = replace(case.task(KEY), source=source)
-    owner = case.network.address()
     told: list[ContractReverted] = []
     with case.proxy() as proxy:
-
-        def inactivate(method: str) -> None:
-            if method == SEND:
-                proxy.hold = None
-                case.network.transact("Nexus", "inactivateSource", source, sender=owner)
-
-        proxy.hold = inactivate
+        inactivate_at_the_send(case, proxy, source)
         for _ in range(2):
             with Client(case.through(proxy.url), private_key=case.key) as client:
                 for _ in range(2):
@@ -290,7 +285,7 @@ def test_a_call_that_no_node_took_leaves_its_key_free_for_another(case: Case) ->
 
 
 def test_an_inactive_source_leaves_the_key_free(case: Case) -> None:
-    source = source_of(case)
+    source = new_source(case)
     case.network.transact("Nexus", "inactivateSource", source)
     with Client(case.through(), private_key=case.key) as client:
         with pytest.raises(SourceInactive):
@@ -318,7 +313,7 @@ def test_a_source_is_published_once_by_its_key(case: Case) -> None:
 
 def test_a_response_is_confirmed_once_by_its_key(case: Case) -> None:
     with Client(case.through(), private_key=case.key) as client:
-        task = client.publish_task(replace(case.task("task"), source=source_of(case)))
+        task = client.publish_task(replace(case.task("task"), source=new_source(case)))
         respond(case, client.get_task(task).source, task)
         (response,) = client.get_task_responses(task)
         confirmed = client.confirm_response(response.address, idempotency_key=KEY)
