@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import threading
@@ -345,6 +346,30 @@ def test_a_node_of_another_chain_is_refused_before_anything_is_sent() -> None:
         send(url)
     assert [request["method"] for request in seen] == ["eth_chainId"]
     assert "sent" not in str(caught.value)
+
+
+def test_a_second_check_of_the_chain_id_disturbs_nobody_who_waited_for_the_first() -> None:
+    """Two wait for one check, which fails; whoever goes on first asks again before the other does."""
+    pages = iter([b"<html>"])
+
+    def once_broken(request: Any) -> bytes:
+        return next(pages, None) or good(request)
+
+    async def asked(node: nodes.Node) -> Any:
+        with contextlib.suppress(RPCInvalidResponse):
+            return await node.ask([("eth_blockNumber", [])])
+        return await node.ask([("eth_blockNumber", [])])
+
+    async def main(url: str) -> list[Any]:
+        wire = nodes.Wire(2)
+        asked_node = nodes.Node(url, 1337, wire)
+        try:
+            return list(await asyncio.gather(asked(asked_node), asked(asked_node)))
+        finally:
+            await wire.close()
+
+    with node(once_broken) as (url, _):
+        assert len(asyncio.run(main(url))) == 2
 
 
 def test_management_s_numbers_stay_whole() -> None:

@@ -156,10 +156,11 @@ class Node:
         if self.thrown_out is None and not self._verified:
             if self._check is None or self._check.done():
                 self._check = self._wire.start(self._checked())
-            await asyncio.wait([self._check])
-            if self._check.cancelled():
+            check = self._check  # another caller may begin the next one before this one goes on
+            await asyncio.wait([check])
+            if check.cancelled():
                 self._wire.check_open()
-            elif error := self._check.result():
+            elif error := check.result():
                 raise error
         if self.thrown_out is not None:
             raise self.thrown_out
