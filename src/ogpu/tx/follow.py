@@ -87,6 +87,10 @@ class Follower:
         """What somebody waits for through this client."""
         return [flight for flight in self._flights.values() if flight.waiters]
 
+    def untold(self) -> list[Flight]:
+        """That, and what somebody has waited for and was not told."""
+        return [flight for flight in self._flights.values() if flight.waiters or flight.left]
+
     async def open_intents(self, sender: str) -> list[Intent]:
         """The account's intents in the journal whose fate is open."""
         unsettled = await self._context.journal.unsettled(await self._context.chain(), sender)
@@ -358,7 +362,9 @@ class Follower:
             return
         fresh = await self._context.journal.find(flight.key)  # another program may have mended it
         if fresh is not None and fresh != flight.intent:
-            flight.intent = fresh
+            flight.become(fresh)
+            if flight.waiters and not flight.pending:
+                await self._context.journal.take_over([flight.key], TOLD)
             return
         intent = flight.intent
         logger.info("nonce %d of %s went to %s", intent.nonce, intent.sender, found["hash"])

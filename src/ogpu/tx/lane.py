@@ -28,7 +28,18 @@ from ogpu.tx.context import Context
 from ogpu.tx.fees import Fees
 from ogpu.tx.flight import Flight, refused
 from ogpu.tx.follow import Follower
-from ogpu.tx.journal import Attempt, Intent, IntentMoved, KeyTaken, Kind, Lease, LeaseLost, Outcome, State
+from ogpu.tx.journal import (
+    NOBODY,
+    Attempt,
+    Intent,
+    IntentMoved,
+    KeyTaken,
+    Kind,
+    Lease,
+    LeaseLost,
+    Outcome,
+    State,
+)
 from ogpu.tx.quote import Quote, check_cost, check_funds, current_fees, quote
 from ogpu.tx.replies import Reply, verdict
 from ogpu.tx.signer import signed
@@ -314,10 +325,18 @@ class Lane:
                 each.order.fail(error)
         context.at(Boundary.SIGNED)
         if flights:
-            await context.journal.add(lease, [flight.intent for flight in flights], nonce)
+            await self._add(lease, [flight.intent for flight in flights], nonce)
         else:
             await context.journal.release(lease)
         return flights, left
+
+    async def _add(self, lease: Lease, intents: Sequence[Intent], next_nonce: int) -> None:
+        journal = self._context.journal
+        try:
+            await journal.add(lease, intents, next_nonce)
+        except asyncio.CancelledError:  # it is written all the same: whoever asks again may have it
+            await journal.take_over([intent.key for intent in intents], NOBODY)
+            raise
 
     async def _next(self, lease: Lease, quoted: Quote) -> int:
         """The next nonce, once journal and chain agree on it."""

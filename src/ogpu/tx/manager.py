@@ -57,13 +57,13 @@ class TransactionManager:
     async def close(self) -> None:
         """Stop; what is on its way stays in the journal, and is free for whoever asks for it again."""
         self._closed = True
-        waited_for = [flight.key for flight in self.follower.waited_for() if flight.pending]
+        untold = [flight.key for flight in self.follower.untold()]
         await self.context.close()
         try:
-            if waited_for:
-                await self.context.journal.take_over(waited_for, NOBODY)
+            if untold:
+                await self.context.journal.take_over(untold, NOBODY)
         except JournalError as error:
-            logger.warning("%d transactions stay marked as waited for: %s", len(waited_for), error)
+            logger.warning("%d transactions stay marked as waited for: %s", len(untold), error)
         await self.context.journal.close()
 
     def lane(self, sender: str) -> Lane:
@@ -123,7 +123,11 @@ class TransactionManager:
         flight.left = False
         if intent.key in self._adopted:
             done = intent.state is State.DONE
-            await self.context.journal.take_over([intent.key], TOLD if done else self.context.owner)
+            try:
+                await self.context.journal.take_over([intent.key], TOLD if done else self.context.owner)
+            except BaseException:
+                self._leave(flight)
+                raise
         return await self._result(flight)
 
     async def _by_key(self, call: Call, sender: str, key: str) -> Intent | None:
