@@ -200,7 +200,7 @@ async def _found(place: str | None, key: str) -> Intent:
     raise IntentUnknown(
         f"The journal {journal.name} has no transaction by the name {shown(key)}.",
         hint="`ogpu tx ls` lists what it has; OGPU_JOURNAL or --journal names another journal.",
-        facts={"key": key},
+        facts={"journal": journal.name},
     )
 
 

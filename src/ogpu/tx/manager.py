@@ -23,6 +23,7 @@ from ogpu.errors import (
     OGPUError,
 )
 from ogpu.rpc.transport import RPC
+from ogpu.text import shown
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.context import Context
 from ogpu.tx.fees import Fees
@@ -248,9 +249,9 @@ class TransactionManager:
                 if any(attempt.hash == key.lower() for attempt in intent.attempts):
                     return intent
         raise IntentUnknown(
-            f"The journal {self.context.journal.name} has no transaction by the name {key!r}.",
+            f"The journal {self.context.journal.name} has no transaction by the name {shown(key)}.",
             hint="`ogpu tx ls` lists what it has; OGPU_JOURNAL or journal= names another journal.",
-            facts={"key": key},
+            facts={"journal": self.context.journal.name},  # what was asked for may be a key, by mistake
         )
 
     async def cancel(self, key: str, signer: Signer) -> Intent:
