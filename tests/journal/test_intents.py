@@ -170,6 +170,15 @@ async def test_a_nonce_before_others_is_not_given_back(where: str) -> None:
 
 
 @on_a_loop
+async def test_a_nonce_before_one_that_was_mined_is_not_given_back(where: str) -> None:
+    async with opened(where) as journal:
+        await stored(journal, "a", "b")
+        await journal.settle([done("b", final=False)])
+        assert not await journal.give_back(await leased(journal), refused("a"), 0)
+        assert (await found(journal, "a"), await journal.lane(CHAIN, SENDER)) == (State.PENDING, 2)
+
+
+@on_a_loop
 async def test_a_nonce_that_was_mined_is_not_given_back(where: str) -> None:
     async with opened(where) as journal:
         await stored(journal, "a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.postgres import PostgresServer
 
 SHORT = 0.4  # seconds of patience
 PASSWORD = "hush-hush"
+END_OURS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'ogpu'"
 
 
 @pytest.fixture
@@ -79,9 +81,7 @@ async def test_a_connection_that_is_lost_amid_a_transaction_loses_nothing(
 
     def lose(boundary: Boundary) -> None:
         if boundary is when and armed and next(ends, False):
-            server.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'ogpu'"
-            )
+            server.execute(END_OURS)
 
     armed = False
     async with opened(database, at=lose) as journal:
@@ -93,6 +93,26 @@ async def test_a_connection_that_is_lost_amid_a_transaction_loses_nothing(
         )
         assert next(ends, None) is None
         assert [i.key for i in await journal.list()] == ["0x1", "0x0", "a"]
+
+
+@on_a_loop
+async def test_patience_is_counted_from_when_trouble_began(server: PostgresServer, database: str) -> None:
+    """What has waited behind something slow has all its patience left when trouble comes."""
+    slow, go_on = threading.Event(), threading.Event()
+
+    def stop(boundary: Boundary) -> None:
+        if boundary is Boundary.JOURNAL_COMMITTED and not slow.is_set():
+            slow.set()
+            assert go_on.wait(10)
+
+    async with opened(database, at=stop, patience=SHORT) as journal:
+        first = asyncio.create_task(journal.forget("first"))
+        await asyncio.to_thread(slow.wait, 10)
+        behind = asyncio.create_task(journal.forget("behind"))
+        await asyncio.sleep(2 * SHORT)
+        server.execute(END_OURS)
+        go_on.set()
+        await asyncio.gather(first, behind)
 
 
 @on_a_loop
