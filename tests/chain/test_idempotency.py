@@ -19,11 +19,11 @@ from tests.support.calls import (
     inactivate_at_the_send,
     new_source,
     publish_in_a_process,
+    until,
     waiters,
 )
 from tests.support.crash import child
 from tests.support.invariants import Mined
-from tests.support.localnet import wait_until
 from tests.support.market import PRICE, source_info, task_info
 from tests.support.proxy import Fault
 from tests.support.stage import COIN, FUNDS, Case
@@ -122,9 +122,9 @@ def test_what_is_on_its_way_from_another_thread_is_waited_for(slow: Case) -> Non
             return client.publish_task(info, idempotency_key=KEY)
 
         threads = Threads(lambda: ask(one))
-        wait_until(lambda: in_pool(slow), what="the first one's send")
+        until(lambda: in_pool(slow), what="the first one's send")
         threads.start(lambda: ask(one), lambda: ask(other))
-        wait_until(lambda: waiters(one) == 2 and waiters(other) == 1, what="the others' wait")
+        until(lambda: waiters(one) == 2 and waiters(other) == 1, what="the others' wait")
         assert in_pool(slow) == 1
         slow.mine()
         tasks = threads.results()
@@ -218,7 +218,7 @@ def test_another_call_by_a_key_is_a_conflict_and_nothing_is_sent(case: Case) -> 
 def test_a_conflict_is_told_while_the_first_call_is_on_its_way(slow: Case) -> None:
     with Client(slow.through(), private_key=slow.key) as client:
         threads = Threads(lambda: client.publish_task(slow.task(KEY), idempotency_key=KEY))
-        wait_until(lambda: in_pool(slow), what="the send")
+        until(lambda: in_pool(slow), what="the send")
         with pytest.raises(IdempotencyConflict):
             client.publish_task(slow.task("other"), idempotency_key=KEY)
         slow.mine()

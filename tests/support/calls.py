@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from ogpu import AsyncClient, Client
 from ogpu.networks import Network
+from ogpu.tx.journal import Intent
+from ogpu.tx.state import Policy
 from ogpu.types import TaskInfo
 from tests.support.crash import Talk
+from tests.support.localnet import wait_until
 from tests.support.market import core_of, source_info
 from tests.support.proxy import Proxy
 from tests.support.stage import Case
@@ -17,6 +21,7 @@ from tests.support.stage import Case
 T = TypeVar("T")
 
 SEND = "eth_sendRawTransaction"
+MENDED = "to be mended"
 
 PATIENCE = 60.0  # seconds
 
@@ -64,6 +69,11 @@ class Threads(Generic[T]):
             self._outcomes[position] = error
 
 
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition, for as long as a busy machine may need."""
+    wait_until(condition, PATIENCE, what)
+
+
 def in_pool(case: Case) -> int:
     """How many transactions wait to be mined."""
     return int(case.network.rpc("txpool_status")["pending"], 16)
@@ -100,3 +110,35 @@ def inactivate_at_the_send(case: Case, proxy: Proxy, source: str) -> None:
             case.network.transact("Nexus", "inactivateSource", source)
 
     proxy.hold = inactivate
+
+
+@contextlib.contextmanager
+def observed(case: Case, policy: Policy | None = None) -> Iterator[tuple[Client, Proxy]]:
+    """A client of the account behind a proxy."""
+    with (
+        case.proxy() as proxy,
+        Client(case.through(proxy.url), private_key=case.key, policy=policy) as opened,
+    ):
+        yield opened, proxy
+
+
+def on_its_way(case: Case, client: Client, key: str | None = MENDED) -> Threads[str]:
+    """The task `MENDED`, sent where no block is mined; its caller waits."""
+    before, waiting = in_pool(case), waiters(client)
+    threads = Threads(lambda: client.publish_task(case.task(MENDED), idempotency_key=key))
+    until(lambda: in_pool(case) == before + 1 and waiters(client) == waiting + 1, what="the send")
+    return threads
+
+
+def replaced(case: Case, tx_hash: str) -> bool:
+    """Whether the node's pool has given a transaction up for another."""
+    return case.network.rpc("eth_getTransactionByHash", tx_hash) is None
+
+
+def mined_once_replaced(case: Case, tx_hash: str, work: Callable[[], Intent]) -> Intent:
+    """Do something that replaces a transaction, and mine once it is replaced."""
+    threads = Threads(work)
+    until(lambda: replaced(case, tx_hash), what="the replacement")
+    case.mine()
+    (intent,) = threads.results()
+    return intent
