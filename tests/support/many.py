@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ogpu import Client
+from ogpu.errors import OGPUError
 from ogpu.networks import Network
 from ogpu.types import TaskInfo
 from tests.support.crash import Talk
 from tests.support.market import task_info
+
+TRIES = 10  # a read is repeated three times by the client, so now and then one fails all the same
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,33 @@ def publishes(talk: Talk, share: Share) -> list[tuple[str, str]]:
         talk.hear()
 
         def publish(keys: Sequence[str]) -> list[tuple[str, str]]:
-            if share.together == 1:
-                return [(key, client.publish_task(share.task(key), idempotency_key=key)) for key in keys]
             told: list[tuple[str, str]] = []
             for start in range(0, len(keys), share.together):
-                some = keys[start : start + share.together]
-                infos = [share.task(key) for key in some]
-                told += zip(some, client.publish_tasks(infos, idempotency_keys=some), strict=True)
+                told += _persistently(client, share, keys[start : start + share.together])
             return told
 
         with ThreadPoolExecutor(len(share.threads)) as pool:
             return [each for found in pool.map(publish, share.threads) for each in found]
+
+
+def _persistently(client: Client, share: Share, keys: Sequence[str]) -> list[tuple[str, str]]:
+    """Publish by these keys, and again by the same ones while an error says that it may help."""
+    for _ in range(TRIES):
+        try:
+            return list(zip(keys, _published(client, share, keys), strict=True))
+        except OGPUError as error:
+            if not error.retryable:
+                raise
+            last = error
+    raise last
+
+
+def _published(client: Client, share: Share, keys: Sequence[str]) -> Sequence[str]:
+    infos = [share.task(key) for key in keys]
+    if share.together == 1:
+        return [client.publish_task(infos[0], idempotency_key=keys[0])]
+    results = client.publish_tasks(infos, idempotency_keys=keys, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, OGPUError)]
+    for error in sorted(errors, key=lambda error: error.retryable):
+        raise error
+    return results
