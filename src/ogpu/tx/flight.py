@@ -171,7 +171,7 @@ def result_of(intent: Intent) -> Receipt:
             f"{intent.label} was canceled: an empty transfer of ours was mined at nonce {intent.nonce}.",
             hint="Nothing was executed or paid but the transfer's gas. To do it after all, call again"
             + (" with another idempotency_key." if intent.named else "."),
-            facts={**facts, "hash": intent.attempts[-1].hash},
+            facts={**facts, "hash": outcome["receipt"]["hash"]},
         )
     if intent.state is State.FOREIGN:
         theirs = outcome["foreign"]["hash"]

@@ -363,6 +363,8 @@ class Follower:
         fresh = await self._context.journal.find(flight.key)  # another program may have mended it
         if fresh is not None and fresh != flight.intent:
             flight.become(fresh)
+            if not flight.pending:
+                self._context.budget.settle(flight.key, spent(fresh))
             if flight.waiters and not flight.pending:
                 await self._context.journal.take_over([flight.key], TOLD)
             return
