@@ -15,7 +15,18 @@ from typing import Any
 import pytest
 import rlp
 from eth_account import Account
-from tests.support.calls import SEND, Threads, in_pool, inactivate_at_the_send, new_source, until, waiting_for
+from tests.support.calls import (
+    MENDED,
+    SEND,
+    Threads,
+    in_pool,
+    inactivate_at_the_send,
+    mined_once_replaced,
+    new_source,
+    on_its_way,
+    until,
+    waiting_for,
+)
 from tests.support.invariants import vault_balance
 from tests.support.localnet import rpc
 from tests.support.market import PRICE, set_policy, source_info
@@ -32,6 +43,7 @@ from ogpu.errors import (
     InvalidExpiry,
     InvalidInput,
     NotEligible,
+    TransactionDropped,
     TransactionUndetermined,
 )
 from ogpu.localnet.node import bound, find_anvil
@@ -215,6 +227,23 @@ def test_a_call_that_joins_another_by_its_key_does_not_free_the_budget(slow: Cas
 
     asyncio.run(asyncio.wait_for(publish(), 60))
     slow.check(["a"], ["b"])
+
+
+def test_what_another_client_has_settled_is_given_back(slow: Case) -> None:
+    """Its cancellation is in the journal before the client that has reserved for the call sees a node."""
+    with (
+        observed(slow, max_spend=cost_of(slow).total * 3 // 2) as (client, proxy),
+        Client(slow.through(), private_key=slow.key) as other,
+    ):
+        caller = on_its_way(slow, client)
+        tx_hash = client.intent(MENDED).attempts[0].hash
+        proxy.order("*", Fault.BAD_GATEWAY_BEFORE, 100_000)
+        mined_once_replaced(slow, tx_hash, lambda: other.cancel(MENDED))
+        proxy.calm()
+        assert [type(error) for error in caller.outcomes()] == [TransactionDropped]
+        slow.automine(True)
+        client.publish_task(slow.task("a"))
+    slow.check(["a"])
 
 
 def test_deposits_count_against_the_budget(case: Case) -> None:
