@@ -122,14 +122,10 @@ class TransactionManager:
         flight = self._flight_of(intent)
         flight.waiters += 1
         flight.left = False
-        if intent.key in self._adopted:
-            done = intent.state is State.DONE
-            try:
-                await self.context.journal.take_over([intent.key], TOLD if done else self.context.owner)
-            except BaseException:
-                self._leave(flight)
-                raise
-        return await self._result(flight)
+        receipt = await self._result(flight)
+        if options.key is None:
+            await self._note_told(intent.key)
+        return receipt
 
     async def _by_key(self, call: Call, sender: str, key: str) -> Intent | None:
         """The intent of an idempotency key, if it stands for this call."""
@@ -168,10 +164,33 @@ class TransactionManager:
             if flight is not None and flight.waiters:
                 continue
             left = flight is not None and flight.left
-            if left or intent.owner == NOBODY or is_gone(intent.owner):
-                self._adopted.add(intent.key)
+            abandoned = left or intent.owner == NOBODY or is_gone(intent.owner)
+            if abandoned and await self._adopt(intent):
                 return intent
         return None
+
+    async def _adopt(self, intent: Intent) -> bool:
+        """Make this client's caller the one who is told, unless another program's was quicker."""
+        journal, me = self.context.journal, self.context.lessee
+        self._adopted.add(intent.key)
+        adopted = False
+        try:
+            adopted = await journal.adopt(intent.key, intent.owner, me)
+        except BaseException:  # it may be written all the same
+            if not self._closed:
+                self.context.spawn(journal.adopt(intent.key, me, NOBODY), f"leaving {intent.key}")
+            raise
+        finally:
+            if not adopted:
+                self._adopted.discard(intent.key)
+        return adopted
+
+    async def _note_told(self, key: str) -> None:
+        """Store that the caller has the result, so that nobody else gets it for a call of his own."""
+        try:
+            await self.context.journal.take_over([key], TOLD)
+        except JournalError as error:
+            logger.warning("%s stays marked as waited for: %s", key, error)
 
     def _flight_of(self, intent: Intent) -> Flight:
         """The flight of a stored intent, which is followed from now on unless it is final."""

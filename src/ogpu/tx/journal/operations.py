@@ -203,6 +203,11 @@ class Operations:
         if rows:
             self._connection.execute(statements.SETTLE, rows)
 
+    def adopt(self, key: str, was: str, owner: str) -> bool:
+        """Make `owner` responsible, unless somebody else has become so since it was `was`."""
+        found = self._connection.execute(statements.ADOPT, {"of": key, "was": was, "then": owner})
+        return found.rowcount == 1
+
     def take_over(self, keys: Sequence[str], owner: str) -> None:
         """Make `owner` responsible."""
         if keys:

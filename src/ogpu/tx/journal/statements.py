@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select, text
 
-from ogpu.tx.journal.records import TOLD, State
+from ogpu.tx.journal.records import NOBODY, TOLD, State
 from ogpu.tx.journal.rows import ATTEMPT_COLUMNS, INTENT_COLUMNS
 from ogpu.tx.journal.schema import attempts, intents, lanes
 
@@ -74,6 +74,11 @@ LATER = (
         intents.c.nonce > bindparam("after"),
     )
     .limit(1)
+)
+ADOPT = (
+    intents.update()
+    .where(_of_intent, intents.c.owner.in_([bindparam("was"), bindparam("then"), NOBODY]))
+    .values(owner=bindparam("then"))
 )
 TAKE_OVER = intents.update().where(_of_intent).values(owner=bindparam("then"))
 

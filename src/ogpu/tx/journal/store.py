@@ -157,6 +157,10 @@ class Journal:
         """Store what the chain has shown, in one transaction; what is final is not changed any more."""
         await self._writer.submit(lambda do: do.settle(outcomes))
 
+    async def adopt(self, key: str, was: str, owner: str) -> bool:
+        """Make `owner`, a name that nobody else uses, responsible; False when another one was quicker."""
+        return await self._writer.submit(lambda do: do.adopt(key, was, owner))
+
     async def take_over(self, keys: Sequence[str], owner: str) -> None:
         """Make `owner` responsible for intents."""
         await self._writer.submit(lambda do: do.take_over(keys, owner))
