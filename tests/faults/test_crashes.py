@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from tests.support import postgres
 from tests.support.crash import child
-from tests.support.crashing import BY_HAND, FAULTS, Plan, Program, Story, drawn, drawn_before, runs
+from tests.support.crashing import BY_HAND, FAULTS, Plan, Program, Story, Style, drawn, drawn_before, runs
 from tests.support.journals import assert_journal_equals_chain, journal_rows
-from tests.support.localnet import started
+from tests.support.localnet import started, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import Fault, Proxy
 from tests.support.stage import Case, Stage, publish_source
 
+from ogpu import Client
 from ogpu.tx.boundaries import Boundary
 
 SEND = "eth_sendRawTransaction"
@@ -41,6 +42,12 @@ def told_seed(request: pytest.FixtureRequest) -> None:
     """Print the seed of all runs, also when none fails."""
     if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
         reporter.write_line(f"\n{Path(__file__).name}: OGPU_SEED={BASE}")
+
+
+def told(seed: str) -> str:
+    """Print a seed, for whoever looks at a failure."""
+    print(f"seed {seed}")
+    return seed
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +233,86 @@ def test_a_process_may_be_killed_while_it_goes_on_with_the_work_of_a_killed_one(
     crash_twice(stage_of(request, then), where, plan, boundary, then)
 
 
-def told(seed: str) -> str:
-    """Print a seed, for whoever looks at a failure."""
-    print(f"seed {seed}")
-    return seed
+# --- without keys
+
+
+def calls(case: Case, where: str, tasks: int = 1, style: Style = Style.BESIDE) -> Program:
+    """A program whose calls have no key: each publishes the same task."""
+    keys = tuple(f"call {number}" for number in range(tasks))
+    return Program(
+        case.through(case.network.url), case.key, case.source, where, keys, style, named=False, same=True
+    )
+
+
+def tasks_of(case: Case, where: str) -> list[str]:
+    """The tasks on the chain, by nonce; all succeeded, and the journal has the same."""
+    found = case.found()
+    assert_journal_equals_chain(journal_rows(where), found)
+    assert not found.waiting
+    return [address for transaction in found.mined for address in transaction.tasks]
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [Boundary.STORED, Boundary.SENDING, Boundary.SENT, Boundary.RECEIPT_SEEN],
+    ids=lambda boundary: boundary.name,
+)
+@pytest.mark.parametrize("where", STORES, indirect=True)
+def test_a_call_without_a_key_is_taken_up_by_the_next_process_and_by_no_later_one(
+    case: Case, where: str, boundary: Boundary
+) -> None:
+    program = calls(case, where)
+    dies(program.until(boundary))
+    (adopted,) = finished(case, program).values()
+    assert tasks_of(case, where) == [adopted.lower()]
+    (another,) = finished(case, program).values()
+    assert tasks_of(case, where) == [adopted.lower(), another.lower()]
+
+
+@pytest.mark.parametrize("where", STORES, indirect=True)
+def test_a_call_that_was_not_stored_is_made_by_the_next_process(case: Case, where: str) -> None:
+    program = calls(case, where)
+    dies(program.until(Boundary.SIGNED))
+    (made,) = finished(case, program).values()
+    assert tasks_of(case, where) == [made.lower()]
+
+
+@pytest.mark.parametrize("where", STORES, indirect=True)
+def test_equal_calls_are_taken_up_one_by_one(case: Case, where: str) -> None:
+    program = calls(case, where, 3, Style.TOGETHER)
+    dies(program.until(Boundary.RECEIPT_SEEN))
+    left = len(journal_rows(where).intents)
+    more = replace(program, keys=(*program.keys, "call 3"))
+    told = finished(case, more).values()
+    assert 1 <= left <= 3
+    assert sorted(tasks_of(case, where)) == sorted(address.lower() for address in told)
+    assert len(set(told)) == 4
+
+
+@pytest.mark.parametrize("where", STORES, indirect=True)
+def test_a_call_is_taken_up_by_one_of_many_processes(case: Case, where: str) -> None:
+    program = calls(case, where)
+    dies(program.until(Boundary.SENT))
+    with child(runs, program) as a, child(runs, program) as b, child(runs, program) as c:
+        told = [address for each in (a, b, c) for address in each.receive().values()]
+    assert sorted(tasks_of(case, where)) == sorted(address.lower() for address in told)
+    assert len(set(told)) == 3
+
+
+# --- nobody asks again
+
+
+@pytest.mark.parametrize("where", STORES, indirect=True)
+def test_what_a_killed_process_has_stored_is_sent_as_soon_as_any_client_is_opened(
+    case: Case, where: str
+) -> None:
+    program = replace(calls(case, where, 3), named=True, same=False)
+    dies(program.until(Boundary.STORED))
+    stored = {row["key"] for row in journal_rows(where).intents}
+    assert stored
+    assert not case.found().mined
+    with Client(program.network, journal=where) as client:  # it has no key to sign with
+        client.intents()
+        wait_until(lambda: {*journal_rows(where).states().values()} == {"done"}, 60, "the recovery")
+    found = case.check(sorted(stored))
+    assert_journal_equals_chain(journal_rows(where), found)

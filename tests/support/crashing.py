@@ -96,7 +96,8 @@ class Program:
     style: Style = Style.IN_TURN
     story: Story = Story.PLAIN
     chosen: int = 0
-    named: bool = True
+    named: bool = True  # the calls have idempotency keys
+    same: bool = False  # all tasks are the same one
     recovering: bool = False
     end: Boundary | None = None
     nth: int = 1
@@ -104,7 +105,8 @@ class Program:
 
     def task(self, key: str) -> TaskInfo:
         """The task of a key. Its expiry is another one in each process, as in real programs."""
-        return TaskInfo(self.source, TaskInput("echo", {"key": key}), time.time_ns() // 10**9 + 3600, PRICE)
+        data = {"key": "same" if self.same else key}
+        return TaskInfo(self.source, TaskInput("echo", data), int(time.time()) + 3600, PRICE)
 
     def until(self, end: Boundary, nth: int = 1) -> Program:
         """The same program, which is killed at that boundary."""
