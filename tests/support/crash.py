@@ -165,7 +165,7 @@ def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # the server that is started now ignores our sys.path
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # the new server ignores our sys.path
         forkserver.ensure_running()
     return context
 
