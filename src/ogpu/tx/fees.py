@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BASE_FEE_HEADROOM = 2  # survives six full blocks in a row, each raising the base fee by 1/8 (EIP-1559)
+BASE_FEE_HEADROOM = 2  # outlasts five full blocks in a row, each raising the base fee by 1/8 (EIP-1559)
 REPLACEMENT_PERCENT = 10  # geth's txpool.pricebump: both fee fields must rise by at least this much
 GAS_HEADROOM_PERCENT = 20  # state may change between the estimate and the block
 
