@@ -26,7 +26,7 @@ from ogpu.tx import fees
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.context import Context
 from ogpu.tx.fees import Fees
-from ogpu.tx.flight import Flight, refused
+from ogpu.tx.flight import Flight, refused, spent
 from ogpu.tx.follow import Follower
 from ogpu.tx.journal import (
     NOBODY,
@@ -447,6 +447,9 @@ class Lane:
     ) -> None:
         """Sign and store one more attempt, unless somebody was quicker; then that is what is followed."""
         context, intent = self._context, flight.intent
+        if not flight.pending:  # the chain was quicker, and the budget has what it cost
+            await context.journal.release(lease)
+            return
         if self.signer is None:
             raise NonceConflict(
                 f"{intent.label} (nonce {intent.nonce}) cannot be signed again: its key is not at hand.",
@@ -466,7 +469,10 @@ class Lane:
         except IntentMoved:
             logger.info("%s was mended by another program", intent.key)
             await context.journal.release(lease)
-            flight.become(await context.journal.find(intent.key) or intent)
+            found = await context.journal.find(intent.key) or intent
+            flight.become(found)
+            if found.state is not State.PENDING:
+                context.budget.settle(found.key, spent(found))
             return
         context.at(Boundary.CANCEL_STORED if kind is Kind.CANCEL else Boundary.BUMP_STORED)
         flight.add(attempt, context.now())
