@@ -30,6 +30,7 @@ SEARCHES_AT_ONCE = 4  # each asks for as many counts as the history has bits
 VERIFY_PAUSE = 1.0  # seconds between two looks at the blocks of what is mined
 EAGER = 8  # so few are asked for at once; of many, only those that the account's count has passed
 RESENT_AT_ONCE = 100
+HELD_UP = 15.0  # seconds without progress after which what stands before ours is sent from here too
 UNSEEN_OWNER = 300.0  # seconds after which an intent of a process on another host is looked after by others
 
 
@@ -56,6 +57,7 @@ class Follower:
         self._block_times: dict[str, int] = {}
         self._head = ""  # the hash of the latest block that was looked at
         self._verified_head, self._verified_at = "", 0.0
+        self._counts: dict[str, tuple[int, float]] = {}  # by sender, and since when
 
     # --- what is followed
 
@@ -163,6 +165,7 @@ class Follower:
         head_hash = str(head.get("hash"))
         await self._deal_with(pending, mined, receipts, new_block=self._head not in ("", head_hash))
         self._head = head_hash
+        await self._take_up_before(pending, mined)
         await self._verify(flights, number, head_hash)
         return moved
 
@@ -287,6 +290,23 @@ class Follower:
         if resent:
             await self._resend(resent)
         await self._look_for_takers([flight for flight in passed if self._is_late(flight, receipts)])
+
+    async def _take_up_before(self, pending: Sequence[Flight], mined: dict[str, int]) -> None:
+        """Follow what holds ours up, whoever answers for it: that may stand still, or be gone."""
+        now = self._context.now()
+        for sender, count in mined.items():
+            before, since = self._counts.get(sender, (None, now))
+            if before != count:
+                self._counts[sender] = (count, now)
+                continue
+            ours = [f.intent.nonce for f in pending if f.pending and f.intent.sender == sender]
+            if now - since < HELD_UP or min(ours, default=count) <= count:
+                continue
+            self._counts[sender] = (count, now)
+            for intent in await self.open_intents(sender):
+                if intent.nonce < min(ours) and intent.key not in self._flights:
+                    logger.info("nonce %d of %s holds others up, and is sent again", intent.nonce, sender)
+                    self.follow(recovered(intent, now))
 
     async def _resend(self, flights: Sequence[Flight]) -> None:
         """The same bytes again. Refusals prove nothing, as an earlier send may have placed them."""
