@@ -26,8 +26,9 @@ from ogpu import Client
 from ogpu.errors import (
     OGPUError,
 )
+from ogpu.tx.envelope import CURVE_ORDER
 from ogpu.tx.journal import State
-from ogpu.tx.signer import CURVE_ORDER, DigestSigner, resolve_signer
+from ogpu.tx.signer import DigestSigner, resolve_signer
 
 pytest_plugins = ["tests.support.accounts"]
 

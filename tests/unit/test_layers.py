@@ -118,7 +118,9 @@ def test_modules_of_a_room_do_not_import_each_other_in_a_circle() -> None:
     assert not inner, f"these import each other: {inner}"
 
 
-@pytest.mark.parametrize("module", ["ogpu.tx.fees", "ogpu.tx.state", "ogpu.tx.replies", "ogpu.rpc.codec"])
+@pytest.mark.parametrize(
+    "module", ["ogpu.tx.fees", "ogpu.tx.state", "ogpu.tx.replies", "ogpu.tx.envelope", "ogpu.rpc.codec"]
+)
 def test_decisions_do_not_reach_for_network_disk_or_clock(module: str) -> None:
     """The pure modules of the transaction layer import nothing that does input or output."""
     effects = {"aiohttp", "asyncio", "os", "socket", "subprocess", "time", "urllib", "pathlib", "sqlite3"}

@@ -48,7 +48,7 @@ def new(file: File, password_file: PasswordFile = None) -> None:
     """Make a new private key, and write it to a new file that is encrypted with a password. The address is
     shown; the key never is. Without the password nothing brings the key back.
     """
-    from ogpu.tx.signer import account_from
+    from ogpu.tx.keystore import account_from
 
     path = _new_file(file)
     password = _new_password(password_file)
@@ -67,7 +67,7 @@ def import_(
     """Write a private key that you have to a new file that is encrypted with a password. It is asked for on
     the terminal without being shown, or taken from the environment.
     """
-    from ogpu.tx.signer import account_from
+    from ogpu.tx.keystore import account_from
 
     path = _new_file(file)
     variable = settings.ROLE_KEYS[role.value]
@@ -85,16 +85,16 @@ def import_(
 @app.command("address", short_help="Show whose key a keystore has.")
 def address(file: File, password_file: PasswordFile = None) -> None:
     """Show the address of the key in a keystore. The password is only needed for a file that does not say."""
-    from ogpu.tx.signer import keystore_address, load_keystore
+    from ogpu.tx.keystore import keystore_address, open_keystore
 
     path = file.expanduser()
     said = keystore_address(path)
-    say(said if said is not None else load_keystore(path, _password(password_file)).address)
+    say(said if said is not None else open_keystore(path, _password(password_file)).address)
 
 
 def _new_file(file: Path) -> Path:
     """A path where nothing is yet; asked before a password is."""
-    from ogpu.tx.signer import refuse_existing
+    from ogpu.tx.keystore import refuse_existing
 
     path = file.expanduser()
     refuse_existing(path)
@@ -102,14 +102,14 @@ def _new_file(file: Path) -> Path:
 
 
 def _write(path: Path, account: LocalAccount, password: str) -> None:
-    from ogpu.tx.signer import write_keystore
+    from ogpu.tx.keystore import write_keystore
 
     write_keystore(path, account, password)
     say(account.address)
 
 
 def _password(file: Path | None) -> str:
-    from ogpu.tx.signer import read_password
+    from ogpu.tx.keystore import read_password
 
     if file is not None:
         return read_password(file.expanduser())
@@ -117,7 +117,7 @@ def _password(file: Path | None) -> str:
 
 
 def _new_password(file: Path | None) -> str:
-    from ogpu.tx.signer import read_password
+    from ogpu.tx.keystore import read_password
 
     if file is None:
         return _asked("Password", "Use --password-file.", twice=True)
