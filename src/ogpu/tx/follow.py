@@ -5,59 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import JournalError, NetworkError, RPCFailed, WrongChain
-from ogpu.rpc.codec import decode_revert
 from ogpu.rpc.transport import Request, mapping, quantity, raised
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.context import Context
+from ogpu.tx.evidence import Evidence, asks_receipt, by_hash
 from ogpu.tx.flight import Flight, block_of, receipt_outcome, recovered, spent, undetermined
 from ogpu.tx.journal import NOBODY, TOLD, Attempt, Intent, Kind, Outcome, State, is_gone, this_owner
-from ogpu.tx.replies import Reply, verdict
+from ogpu.tx.mending import Mending, Resigner
 from ogpu.tx.state import Receipt, parse_receipt
 
 if TYPE_CHECKING:
-    from ogpu.tx.signer import Signer
+    pass
 
 logger = logging.getLogger(__name__)
 
 FIRST_POLL, LAST_POLL, IDLE_POLL, POLL_GROWTH = 0.01, 1.0, 5.0, 1.5  # seconds
-EVIDENCE_PAUSE = 1.0  # seconds in which a receipt may be late; then whoever took the nonce is looked for
-SEARCHES_AT_ONCE = 4  # each asks for as many counts as the history has bits
 VERIFY_PAUSE = 1.0  # seconds between two looks at the blocks of what is mined
 EAGER = 8  # so few are asked for at once; of many, only those that the account's count has passed
-RESENT_AT_ONCE = 100
-HELD_UP = 15.0  # seconds without progress after which what stands before ours is sent from here too
 UNSEEN_OWNER = 300.0  # seconds after which an intent of a process on another host is looked after by others
-
-
-class Mender(Protocol):
-    """What signs further transactions for an account's intents."""
-
-    signer: Signer | None
-
-    async def bump(self, flight: Flight) -> bool: ...
-
-    async def renonce(self, flight: Flight) -> None: ...
 
 
 class Follower:
     """Looks at the chain for all intents that are on their way, in one loop."""
 
-    def __init__(self, context: Context, mender: Callable[[str], Mender]) -> None:
+    def __init__(self, context: Context, resigner: Callable[[str], Resigner]) -> None:
         self._context = context
-        self._mender = mender
         self._flights: dict[str, Flight] = {}
         self._running = False
         self._wake = asyncio.Event()
-        self._mending: set[str] = set()
-        self._block_times: dict[str, int] = {}
+        self._evidence = Evidence(context.rpc)
+        self._mending = Mending(context, self, self._evidence, resigner)
         self._head = ""  # the hash of the latest block that was looked at
         self._verified_head, self._verified_at = "", 0.0
-        self._counts: dict[str, tuple[int, float]] = {}  # by sender, and since when
 
     # --- what is followed
 
@@ -149,29 +133,25 @@ class Follower:
         eager = pending if len(pending) <= EAGER else []
         requests: list[Request] = [("eth_getBlockByNumber", ["latest", False])]
         requests += [("eth_getTransactionCount", [sender, "latest"]) for sender in senders]
-        requests += [_asks_receipt(attempt) for flight in eager for attempt in flight.intent.attempts]
+        requests += [asks_receipt(attempt) for flight in eager for attempt in flight.intent.attempts]
         answers = await self._context.rpc.batch(requests)
         head = mapping(raised(answers[0]))
         counts = answers[1 : 1 + len(senders)]
         mined = {sender: quantity(raised(n)) for sender, n in zip(senders, counts, strict=True)}
-        self._note_block(head)
-        receipts = _by_hash(answers[1 + len(senders) :])
+        self._evidence.note_block(head)
+        receipts = by_hash(answers[1 + len(senders) :])
         if not eager:
             passed = [f for f in pending if f.intent.nonce < mined[f.intent.sender] or len(f.attempts) > 1]
-            receipts = await self._receipts(passed)
+            receipts = await self._evidence.receipts(passed)
         number, moved = quantity(head.get("number")), False
         if receipts:
             moved = await self._settle(pending, receipts, number)
         head_hash = str(head.get("hash"))
-        await self._deal_with(pending, mined, receipts, new_block=self._head not in ("", head_hash))
+        await self._mending.deal_with(pending, mined, receipts, new_block=self._head not in ("", head_hash))
         self._head = head_hash
-        await self._take_up_before(pending, mined)
+        await self._mending.take_up_before(pending, mined)
         await self._verify(flights, number, head_hash)
         return moved
-
-    async def _receipts(self, flights: Sequence[Flight]) -> dict[str, dict[str, Any]]:
-        asked = [_asks_receipt(attempt) for flight in flights for attempt in flight.intent.attempts]
-        return _by_hash(await self._context.rpc.batch(asked)) if asked else {}
 
     async def _settle(
         self, pending: Sequence[Flight], receipts: dict[str, dict[str, Any]], head: int
@@ -179,7 +159,7 @@ class Follower:
         """Store what receipts show, and tell whoever waits."""
         policy = self._context.policy
         found: list[tuple[Flight, Attempt, Receipt]] = []
-        times = await self._times(receipts.values())
+        times = await self._evidence.times(receipts.values())
         for flight in pending:
             for attempt in flight.intent.attempts:
                 answer = receipts.get(attempt.hash)
@@ -191,7 +171,7 @@ class Follower:
         if not found:
             return False
         self._context.at(Boundary.RECEIPT_SEEN)
-        reasons = await self._reasons(
+        reasons = await self._evidence.reasons(
             [(f, r) for f, a, r in found if not r.succeeded and a.kind is Kind.CALL]
         )
         outcomes = []
@@ -204,10 +184,10 @@ class Follower:
             outcomes.append(
                 (flight, receipt_outcome(flight.intent, attempt, receipt, reason, final=final, owner=owner))
             )
-        await self._store(outcomes)
+        await self.store(outcomes)
         return True
 
-    async def _store(self, outcomes: Sequence[tuple[Flight, Outcome]]) -> None:
+    async def store(self, outcomes: Sequence[tuple[Flight, Outcome]]) -> None:
         """Settle intents in the journal, then here; the chain's word counts though the journal be broken."""
         try:
             await self._context.journal.settle([outcome for _, outcome in outcomes])
@@ -219,219 +199,6 @@ class Follower:
             self._context.budget.settle(flight.key, spent(flight.intent))
             if outcome.final:
                 self._flights.pop(flight.key, None)
-
-    async def _times(self, receipts: Iterable[dict[str, Any]]) -> dict[str, int]:
-        """The times of the receipts' blocks, by hash; a block that is gone has none."""
-        wanted = {str(receipt.get("blockHash")).lower() for receipt in receipts}
-        missing = sorted(wanted - self._block_times.keys())
-        if missing:
-            answers = await self._context.rpc.batch(
-                [("eth_getBlockByHash", [block, False]) for block in missing]
-            )
-            for answer in answers:
-                if isinstance(answer, dict):
-                    self._note_block(answer)
-        return {block: self._block_times[block] for block in wanted if block in self._block_times}
-
-    def _note_block(self, block: dict[str, Any]) -> None:
-        if len(self._block_times) > 256:
-            self._block_times.clear()
-        self._block_times[str(block.get("hash")).lower()] = quantity(block.get("timestamp"))
-
-    async def _reasons(self, reverted: Sequence[tuple[Flight, Receipt]]) -> dict[str, str]:
-        """Why transactions reverted, by hash, as far as the node tells: the calls are made again."""
-        if not reverted:
-            return {}
-        calls: list[Request] = []
-        for flight, receipt in reverted:
-            intent = flight.intent
-            fields = {"from": intent.sender, "to": intent.to, "data": intent.data, "value": hex(intent.value)}
-            calls.append(("eth_call", [fields, hex(receipt.block_number)]))
-        try:
-            answers = await self._context.rpc.batch(calls)
-        except NetworkError:
-            return {}  # the verdict is known; only its reason is not
-        return {
-            receipt.hash: decode_revert(answer.data) if isinstance(answer, RPCFailed) else ""
-            for (_, receipt), answer in zip(reverted, answers, strict=True)
-        }
-
-    # --- what does not move
-
-    async def _deal_with(
-        self,
-        pending: Sequence[Flight],
-        mined: dict[str, int],
-        receipts: Mapping[str, object],
-        *,
-        new_block: bool,
-    ) -> None:
-        """Send again, offer more, and look for whoever took a nonce."""
-        now = self._context.now()
-        resent: list[Flight] = []
-        passed: list[Flight] = []
-        for flight in pending:
-            if not flight.pending or flight.key in self._mending:
-                continue
-            nonce, count = flight.intent.nonce, mined[flight.intent.sender]
-            if nonce < count:
-                passed.append(flight)
-                continue
-            flight.passed_at = None
-            if nonce > count:
-                flight.moved_at = now  # those before it come first
-            elif now - flight.moved_at >= self._context.policy.stuck_after:
-                flight.moved_at = now
-                self._mend(flight, self._bump(flight))
-                continue
-            passed_over = nonce == count and new_block and flight.offered
-            if len(resent) < RESENT_AT_ONCE and (now >= flight.resend_at or passed_over):
-                resent.append(flight)
-        if resent:
-            await self._resend(resent)
-        await self._look_for_takers([flight for flight in passed if self._is_late(flight, receipts)])
-
-    async def _take_up_before(self, pending: Sequence[Flight], mined: dict[str, int]) -> None:
-        """Follow what holds ours up, whoever answers for it: that may stand still, or be gone."""
-        now = self._context.now()
-        for sender, count in mined.items():
-            before, since = self._counts.get(sender, (None, now))
-            if before != count:
-                self._counts[sender] = (count, now)
-                continue
-            ours = [f.intent.nonce for f in pending if f.pending and f.intent.sender == sender]
-            if now - since < HELD_UP or min(ours, default=count) <= count:
-                continue
-            self._counts[sender] = (count, now)
-            for intent in await self.open_intents(sender):
-                if intent.nonce < min(ours) and intent.key not in self._flights:
-                    logger.info("nonce %d of %s holds others up, and is sent again", intent.nonce, sender)
-                    self.follow(recovered(intent, now))
-
-    async def _resend(self, flights: Sequence[Flight]) -> None:
-        """The same bytes again. Refusals prove nothing, as an earlier send may have placed them."""
-        offers = [(flight, attempt) for flight in flights for attempt in flight.sendable]
-        answers = await self._context.rpc.broadcast([attempt.raw for _, attempt in offers])
-        now = self._context.now()
-        best: dict[str, tuple[Reply, str]] = {}
-        for (flight, _), given in zip(offers, answers, strict=True):
-            reply, said = verdict(given)
-            if flight.key not in best or reply is Reply.ACCEPTED:
-                best[flight.key] = reply, said
-        for flight in flights:
-            reply, said = best[flight.key]
-            flight.heard(reply, said, now)
-            if reply is Reply.UNDERPRICED:
-                self._mend(flight, self._bump(flight))
-
-    def _mend(self, flight: Flight, work: Coroutine[Any, Any, None]) -> None:
-        """Sign something new for an intent, beside the loop."""
-        if flight.key in self._mending:
-            work.close()
-            return
-        self._mending.add(flight.key)
-        self._context.spawn(self._mended(flight, work), f"mending {flight.key}")
-
-    async def _mended(self, flight: Flight, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self._mending.discard(flight.key)
-            self._wake.set()
-
-    async def _bump(self, flight: Flight) -> None:
-        lane = self._mender(flight.intent.sender)
-        if lane.signer is None:
-            logger.info("%s does not move, and its key is not at hand to offer more", flight.key)
-            return
-        await lane.bump(flight)
-
-    def _is_late(self, flight: Flight, receipts: Mapping[str, object]) -> bool:
-        """Whether its nonce is used, and its receipt is not there for longer than nodes take to index."""
-        now = self._context.now()
-        if any(attempt.hash in receipts for attempt in flight.intent.attempts):
-            flight.passed_at = None  # it waits for confirmations
-        elif flight.passed_at is None:
-            flight.passed_at = now
-        elif now - flight.passed_at >= EVIDENCE_PAUSE:
-            flight.passed_at = now
-            return True
-        return False
-
-    async def _look_for_takers(self, flights: Sequence[Flight]) -> None:
-        """The accounts' counts have passed these nonces, and receipts are missing: who has the nonces?
-
-        A missing receipt shows nothing, since replicas lag and index late.
-        """
-        found: dict[tuple[str, int], dict[str, Any]] = {}
-        searches = 0
-        for flight in flights:
-            place = (flight.intent.sender.lower(), flight.intent.nonce)
-            if place not in found and searches < SEARCHES_AT_ONCE:
-                searches += 1
-                try:
-                    found.update(await self._takers(flight.intent))
-                except NetworkError as error:
-                    logger.info("who took nonce %d cannot be shown: %s", flight.intent.nonce, error)
-            if place in found:
-                await self._taken(flight, found[place])
-
-    async def _taken(self, flight: Flight, found: dict[str, Any]) -> None:
-        """What to do about a nonce that a mined transaction has, when that is none of ours."""
-        if _is_ours(flight.intent, found["hash"]):
-            return
-        fresh = await self._context.journal.find(flight.key)  # another program may have mended it
-        if fresh is not None and fresh != flight.intent:
-            flight.become(fresh)
-            if not flight.pending:
-                self._context.budget.settle(flight.key, spent(fresh))
-            if flight.waiters and not flight.pending:
-                await self._context.journal.take_over([flight.key], TOLD)
-            return
-        intent = flight.intent
-        logger.info("nonce %d of %s went to %s", intent.nonce, intent.sender, found["hash"])
-        nonces = {attempt.nonce for attempt in intent.attempts if attempt.kind is Kind.CALL}
-        again = (
-            not intent.named
-            and not flight.options.strict
-            and not flight.mending
-            and self._mender(intent.sender).signer is not None
-            and flight.attempts[-1].kind is Kind.CALL
-            and len(nonces) < flight.options.max_retries
-        )
-        if again:
-            self._mend(flight, self._mender(intent.sender).renonce(flight))
-            return
-        owner = TOLD if flight.waiters else None
-        outcome = Outcome(intent.key, State.FOREIGN, False, {"foreign": found}, owner)
-        await self._store([(flight, outcome)])
-
-    async def _takers(self, intent: Intent) -> dict[tuple[str, int], dict[str, Any]]:
-        """The mined transaction at the intent's nonce, and the others of its block, by sender and nonce.
-
-        It is in the block where the account's count passed the nonce.
-        """
-        call = self._context.rpc.call
-        low = min(attempt.first_block for attempt in intent.attempts)
-        high = quantity(await call("eth_blockNumber"))
-        while low < high:
-            middle = (low + high) // 2
-            if quantity(await call("eth_getTransactionCount", intent.sender, hex(middle))) > intent.nonce:
-                high = middle
-            else:
-                low = middle + 1
-        block = mapping(await call("eth_getBlockByNumber", hex(low), True))
-        found = {}
-        for transaction in map(mapping, block.get("transactions", ())):
-            place = (str(transaction.get("from", "")).lower(), quantity(transaction.get("nonce")))
-            found[place] = {
-                "hash": str(transaction.get("hash")).lower(),
-                "block_number": low,
-                "block_hash": str(block.get("hash")).lower(),
-            }
-        return found
-
-    # --- what is mined
 
     async def _verify(self, flights: Sequence[Flight], head: int, head_hash: str) -> None:
         """Whether the blocks of settled intents are still on the chain; deep ones are final."""
@@ -484,20 +251,6 @@ class Follower:
                 flight.settled.set_exception(told)
                 flight.settled.exception()  # nobody may wait
         self._flights.clear()
-
-
-def _asks_receipt(attempt: Attempt) -> Request:
-    return ("eth_getTransactionReceipt", [attempt.hash])
-
-
-def _by_hash(answers: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Receipts by their transaction's hash; what is none is left out."""
-    found = [answer for answer in answers if isinstance(answer, dict) and answer.get("blockHash")]
-    return {str(answer.get("transactionHash")).lower(): answer for answer in found}
-
-
-def _is_ours(intent: Intent, tx_hash: str) -> bool:
-    return any(attempt.hash == tx_hash for attempt in intent.attempts)
 
 
 def _abandoned(intent: Intent, now: float) -> bool:

@@ -10,13 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import (
-    InvalidInput,
     JournalError,
-    JournalUnavailable,
     NetworkError,
     NonceConflict,
     OGPUError,
@@ -36,58 +33,27 @@ from ogpu.tx.journal import (
     KeyTaken,
     Kind,
     Lease,
-    LeaseLost,
     Outcome,
     State,
 )
-from ogpu.tx.quote import Quote, check_cost, check_funds, current_fees, quote
+from ogpu.tx.leases import LEASE, Leases
+from ogpu.tx.orders import Order, Priced, most_of, over_cap, price
+from ogpu.tx.quote import Quote, check_cost, current_fees, quote
 from ogpu.tx.replies import Reply, verdict
 from ogpu.tx.signer import signed
-from ogpu.tx.state import Call, SendOptions, next_nonce
+from ogpu.tx.state import Call, next_nonce
 
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 GROUP = 100  # calls that are signed and stored together: a batch that public nodes take
 GROUPS_ON_THE_WAY = 4  # that are being sent while the next one is prepared
-LEASE = 6.0  # seconds; a lane is held only while a group is signed and stored
-LEASE_PAUSE = 0.02  # seconds before the first new look at a lane that somebody else holds; doubles
-LEASE_PATIENCE = 60.0
 CHAIN_BEHIND = 3.0  # seconds; a chain that stays behind the journal for so long was wound back
 TRANSFER_GAS = 21_000  # Yellow paper: a plain transfer
 MOST_RAISES = 40  # 10% each: a factor of 45 over where it began
 NOT_TAKEN = (Reply.NONCE_OCCUPIED, Reply.UNDERPRICED, Reply.INSUFFICIENT_FUNDS, Reply.REFUSED)
-
-
-@dataclass(eq=False)
-class Order:
-    """A call that is to be sent, and who waits until it is on its way."""
-
-    key: str
-    call: Call
-    signer: Signer
-    options: SendOptions
-    gas: int | None = None  # the limit, when it was estimated before
-    mending: Fees | None = None  # what it must outbid; it may take a nonce that others hold
-    flight: asyncio.Future[Flight] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def fail(self, error: BaseException) -> None:
-        """Nothing was stored for it."""
-        if not self.flight.done():
-            self.flight.set_exception(error)
-
-
-@dataclass(frozen=True)
-class Priced:
-    """An order with what it costs."""
-
-    order: Order
-    gas: int
-    fees: Fees
 
 
 class Lane:
@@ -101,6 +67,7 @@ class Lane:
         self._orders: list[Order] = []
         self._working = False
         self._lock = asyncio.Lock()  # a lease taken anew would end the one that is in use
+        self._leases = Leases(context, sender)
         self._sending = asyncio.Semaphore(GROUPS_ON_THE_WAY)
 
     def submit(self, order: Order) -> Awaitable[Flight]:
@@ -122,7 +89,7 @@ class Lane:
                 logger.info("%s is not offered for more: its fees are at the cap", flight.key)
                 return False
             last = flight.attempts[-1]
-            await self._leased(
+            await self._leases.during(
                 lambda lease: self._sign(
                     lease, flight, last.kind, intent.nonce, offer, last.gas, last.first_block
                 )
@@ -141,7 +108,7 @@ class Lane:
             if offer is None:
                 raise over_cap(flight.intent.label, flight.intent.nonce, flight.fees, cap)
             last, fee = flight.attempts[-1], offer
-            await self._leased(
+            await self._leases.during(
                 lambda lease: self._sign(
                     lease, flight, Kind.CANCEL, last.nonce, fee, TRANSFER_GAS, last.first_block
                 )
@@ -153,7 +120,7 @@ class Lane:
         async with self._lock:
             quoted = await quote(self._context.rpc, self._sender, self._context.policy)
             gas = flight.intent.attempts[-1].gas
-            await self._leased(lambda lease: self._move(lease, flight, quoted, gas))
+            await self._leases.during(lambda lease: self._move(lease, flight, quoted, gas))
         await self._offer([flight])
 
     async def _move(self, lease: Lease, flight: Flight, quoted: Quote, gas: int) -> None:
@@ -185,10 +152,11 @@ class Lane:
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
         orders = self._one_a_key(orders)
-        priced, quoted = await self._priced(orders)
+        pending = self._follower.pending_of(self._sender)
+        priced, quoted = await price(self._context, self._sender, orders, pending)
         while priced:
             try:
-                flights, priced = await self._leased(self._storing(priced, quoted))
+                flights, priced = await self._leases.during(self._storing(priced, quoted))
             except KeyTaken as taken:  # another program stored the same key meanwhile
                 self._fail([p.order for p in priced if p.order.key in taken.keys], taken)
                 priced = [p for p in priced if p.order.key not in taken.keys]
@@ -232,72 +200,6 @@ class Lane:
             else:
                 flight.waiters += 1
                 order.flight.set_result(flight)
-
-    async def _priced(self, orders: Sequence[Order]) -> tuple[list[Priced], Quote]:
-        """Simulate and price; what would fail is told at once, and takes no nonce."""
-        policy = self._context.policy
-        asking = [order for order in orders if order.gas is None]
-        quoted = await quote(self._context.rpc, self._sender, policy, [order.call for order in asking])
-        gas: dict[str, int | OGPUError] = {
-            order.key: found for order, found in zip(asking, quoted.gas, strict=True)
-        }
-        waiting = self._follower.pending_of(self._sender)
-        left = quoted.balance - sum(most_of(flight.intent)[0] for flight in waiting)
-        found = []
-        for order in orders:
-            limit = order.gas if order.gas is not None else gas[order.key]
-            offer = quoted.fees
-            try:
-                if order.mending:
-                    offer = _outbidding(order, order.mending, offer, policy.fee_cap)
-                if isinstance(limit, OGPUError):
-                    raise limit
-                check_cost(order.call, offer, limit)
-                most = limit * offer.max_fee + order.call.value
-                check_funds(order.call, self._sender, most, left)
-                self._context.budget.reserve(order.key, most + order.call.payment)
-            except OGPUError as error:
-                order.fail(error)
-                continue
-            left -= most
-            found.append(Priced(order, limit, offer))
-        return found, quoted
-
-    # --- under the lease
-
-    async def _leased(self, work: Callable[[Lease], Awaitable[T]]) -> T:
-        """Do something with the lane's lease; anew when that was lost meanwhile."""
-        deadline = self._context.now() + LEASE_PATIENCE
-        while True:
-            lease = await self._acquire(deadline)
-            self._context.at(Boundary.LEASED)
-            try:
-                return await work(lease)
-            except LeaseLost:
-                logger.info("the lease of %s was lost before anything was stored", self._sender)
-                if self._context.now() > deadline:
-                    raise self._busy() from None
-            except BaseException:
-                self._context.spawn(self._context.journal.release(lease), "giving a lease back")
-                raise
-
-    async def _acquire(self, deadline: float) -> Lease:
-        context, pause = self._context, LEASE_PAUSE
-        while True:
-            lease = await context.journal.acquire(await context.chain(), self._sender, context.lessee, LEASE)
-            if lease is not None:
-                return lease
-            if context.now() > deadline:
-                raise self._busy()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LEASE / 10)
-
-    def _busy(self) -> JournalUnavailable:
-        return JournalUnavailable(
-            f"Other programs have held the lane of {self._sender} for {LEASE_PATIENCE:g} s.",
-            hint="Nothing was sent. Try again.",
-            facts={"journal": self._context.journal.name, "reason": "lease", "address": self._sender},
-        )
 
     async def _store(
         self, lease: Lease, priced: Sequence[Priced], quoted: Quote
@@ -529,7 +431,7 @@ class Lane:
             return await self._context.journal.give_back(lease, outcome, nonce)
 
         async with self._lock:
-            given_back = await self._leased(give_back)
+            given_back = await self._leases.during(give_back)
         if not given_back:
             await self.cancel(flight)
             return
@@ -537,27 +439,3 @@ class Lane:
         self._context.budget.settle(flight.key, 0)
         flight.learn(outcome)
         self._follower.drop(flight)
-
-
-def over_cap(what: str, nonce: int | None, offered: Fees, cap: int | None) -> InvalidInput:
-    """Why nothing is put in a transaction's place."""
-    return InvalidInput(
-        f"{what} (nonce {nonce}) offers {offered.max_fee} wei per gas; what nodes would take in its place is "
-        f"over the cap of {cap}.",
-        hint="Raise fee_cap.",
-        facts={"nonce": nonce, "max_fee": offered.max_fee, "fee_cap": cap},
-    )
-
-
-def _outbidding(order: Order, stuck: Fees, current: Fees, cap: int | None) -> Fees:
-    """What a node takes in the place of a transaction that is not ours to follow."""
-    offer = fees.replacement_under(stuck, current, cap)
-    if offer is None:
-        raise over_cap("What is stuck", order.options.nonce, stuck, cap)
-    return offer
-
-
-def most_of(intent: Intent) -> tuple[int, int]:
-    """What an intent may cost at most in wei: gas and value, and the payment out of the Vault."""
-    gas = max(attempt.gas * attempt.fees.max_fee for attempt in intent.attempts)
-    return gas + intent.value, intent.payment

@@ -30,7 +30,8 @@ from ogpu.tx.fees import Fees
 from ogpu.tx.flight import Flight, recovered, result_of, undetermined
 from ogpu.tx.follow import Follower
 from ogpu.tx.journal import NOBODY, TOLD, Intent, Journal, KeyTaken, State, is_gone
-from ogpu.tx.lane import Lane, Order, over_cap
+from ogpu.tx.lane import Lane
+from ogpu.tx.orders import Order, over_cap
 from ogpu.tx.quote import check_cost, check_funds, quote
 from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 

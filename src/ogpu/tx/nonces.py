@@ -12,8 +12,9 @@ from ogpu.rpc.transport import RPC, mapping, quantity, raised
 from ogpu.tx.fees import Fees
 from ogpu.tx.flight import Flight, recovered
 from ogpu.tx.journal import NOBODY, TOLD, Intent, is_gone
-from ogpu.tx.lane import TRANSFER_GAS, Order
+from ogpu.tx.lane import TRANSFER_GAS
 from ogpu.tx.manager import TransactionManager
+from ogpu.tx.orders import Order
 from ogpu.tx.state import Call, SendOptions
 
 if TYPE_CHECKING:
