@@ -186,20 +186,6 @@ def resolve_signer(private_key: str | LocalAccount | Signer | None, role: str = 
     return _signer(private_key)
 
 
-def resolve_account(private_key: str | LocalAccount | None, role: str = "client") -> LocalAccount:
-    """The account of a key: the one given, or the one that the role's variables name."""
-    if private_key is None:
-        return account_of(role)
-    if isinstance(private_key, str):
-        return account_from(private_key, "private_key")
-    if not (hasattr(private_key, "address") and hasattr(private_key, "sign_transaction")):
-        raise KeyMalformed(
-            "private_key is neither a string nor an eth_account LocalAccount.",
-            hint="Pass 0x and 64 hexadecimal digits, or an account object.",
-        )
-    return private_key
-
-
 def load_keystore(path: str | Path, password: str) -> LocalSigner:
     """The signer of an encrypted keystore file; raises `KeystoreError`.
 
@@ -227,9 +213,3 @@ def _signer(candidate: Any) -> Signer:
         hint="Pass 0x and 64 hexadecimal digits, an account object, or an object with address and "
         "async sign_transaction.",
     )
-
-
-def sign(account: LocalAccount, transaction: dict[str, Any]) -> tuple[bytes, str]:
-    """The signed bytes and their hash."""
-    signed = account.sign_transaction(transaction)
-    return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
