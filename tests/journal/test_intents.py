@@ -123,6 +123,21 @@ async def test_a_new_nonce_makes_an_intent_pending_again(where: str) -> None:
 
 
 @on_a_loop
+async def test_who_reports_a_lost_nonce_late_does_not_settle_what_has_another_one_by_now(where: str) -> None:
+    async with opened(where) as journal:
+        await stored(journal, "k", first=3)
+        lost = Outcome("k", State.FOREIGN, False, {"hash": "0x9"}, nonce=3)
+        await journal.settle([lost])
+        assert await found(journal, "k") is State.FOREIGN
+        await journal.add_attempt(await leased(journal), "k", attempt(8, "n"), 9, instead_of=3)
+        await journal.settle([lost])
+        assert await found(journal, "k") is State.PENDING
+        await journal.settle([done("k", final=False)])
+        await journal.settle([lost])
+        assert await found(journal, "k") is State.DONE
+
+
+@on_a_loop
 async def test_two_who_give_an_intent_a_new_nonce_do_not_execute_it_twice(where: str) -> None:
     async with opened(where) as journal:
         await stored(journal, "k", first=3)

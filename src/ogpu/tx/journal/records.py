@@ -88,3 +88,4 @@ class Outcome:
     final: bool
     outcome: dict[str, Any] | None
     owner: str | None = None  # who is responsible from now on; None leaves it as it is
+    nonce: int | None = None  # of a nonce that is lost: an intent that has another one by now is left alone

@@ -92,6 +92,7 @@ def outcome_row(outcome: Outcome) -> Row:
         "final": outcome.final,
         "outcome": dumped(outcome.outcome),
         "then": outcome.owner,
+        "at": outcome.nonce,
     }
 
 

@@ -53,10 +53,14 @@ MOVE = (
     .where(_of_intent)
     .values(nonce=bindparam("then"), state=State.PENDING.value, final=False, outcome=None)
 )
-# What is final stays: somebody slower may still report what was seen before.
+# What is final stays, and what has another nonce by now: somebody slower may report what was seen before.
 SETTLE = (
     intents.update()
-    .where(_of_intent, intents.c.final.is_(False))
+    .where(
+        _of_intent,
+        intents.c.final.is_(False),
+        intents.c.nonce == func.coalesce(bindparam("at"), intents.c.nonce),
+    )
     .values(
         state=bindparam("state"),
         final=bindparam("final"),
