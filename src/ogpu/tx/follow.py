@@ -234,7 +234,8 @@ class Follower:
                 flight.moved_at = flight.resend_at = self._context.now()
                 outcomes.append(outcome)
             elif head - number >= self._context.policy.finality:
-                outcome = Outcome(intent.key, intent.state, True, intent.outcome)
+                lost = intent.nonce if intent.state is State.FOREIGN else None
+                outcome = Outcome(intent.key, intent.state, True, intent.outcome, nonce=lost)
                 flight.learn(outcome)
                 outcomes.append(outcome)
                 self._flights.pop(intent.key, None)

@@ -210,7 +210,7 @@ class Mending:
             self._mend(flight, self._resigner(intent.sender).renonce(flight))
             return
         owner = TOLD if flight.waiters else None
-        outcome = Outcome(intent.key, State.FOREIGN, False, {"foreign": found}, owner)
+        outcome = Outcome(intent.key, State.FOREIGN, False, {"foreign": found}, owner, intent.nonce)
         await self._following.store([(flight, outcome)])
 
 
