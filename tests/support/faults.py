@@ -37,6 +37,9 @@ class Fault(Enum):
     OCCUPIED = "an error that says that another transaction has the nonce, and the node saw nothing"
     TORN = "the number 1 for a count, as after the next block"
     NO_PENDING = "an error to calls on the pending block"
+    NO_METHOD = "an error that says that the node does not have the ordered method"
+    REPLACED = "the node goes down, and what comes back at its address serves another chain"
+    NONE = "nothing goes wrong; another order may wait for it"
 
 
 REFUSALS = {  # geth's texts
@@ -133,6 +136,9 @@ def changed(fault: Fault | None, method: str, calls: Sequence[Call], answers: Se
             case Fault.ALREADY_KNOWN if ordered:
                 del answer["result"]
                 answer.update(refusal(call, "already known"))
+            case Fault.NO_METHOD if ordered:
+                del answer["result"]
+                answer.update(refusal(call, f"the method {method} does not exist", -32601))
             case Fault.TORN:
                 answer["result"] = f"0x{1:064x}"
             case Fault.WRONG_CHAIN if isinstance(answer["result"], dict) and "hash" in answer["result"]:

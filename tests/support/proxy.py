@@ -37,12 +37,17 @@ UNSEEN = {  # what the node never hears of
 
 @dataclass
 class Order:
-    """A fault for the next `times` requests that hold a method, after `skip` of them that pass."""
+    """A fault for the next `times` requests that hold a method, after `skip` of them that pass.
+
+    It waits until the order `after` is used up and the node has had the last request of that one.
+    """
 
     method: str
     fault: Fault
     times: int
     skip: int = 0
+    after: Order | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -66,7 +71,8 @@ class Proxy:
     """The proxy's address, what went through, and the faults to come.
 
     `hold` is called with each method before the node is asked, `hold_after` when it has answered; a
-    request waits until they return. `silence` is in seconds, `lag` (of a node that is behind) in blocks.
+    request waits until they return. `silence` is in seconds; a node that is behind is `lag` blocks behind, or
+    at block `stopped_at`.
     """
 
     target: str
@@ -81,13 +87,19 @@ class Proxy:
     hold_after: Callable[[str], None] | None = None
     silence: float = 3.0
     lag: int = 3
+    stopped_at: int | None = None
     _rate: Rate | None = None
+    _replaced: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def order(self, method: str, fault: Fault, times: int = 1, *, skip: int = 0) -> None:
+    def order(
+        self, method: str, fault: Fault, times: int = 1, *, skip: int = 0, after: Order | None = None
+    ) -> Order:
         """Let the next requests that hold this method ("*" for any) fail so."""
+        order = Order(method, fault, times, skip, after)
         with self._lock:
-            self.orders.append(Order(method, fault, times, skip))
+            self.orders.append(order)
+        return order
 
     def rate(self, probability: float, seed: int, faults: Sequence[Fault] = TRANSIENT) -> None:
         """Let each request fail with that probability, by one of the faults that suit it."""
@@ -95,7 +107,7 @@ class Proxy:
             self._rate = Rate(probability, faults, random.Random(seed)) if probability else None
 
     def calm(self) -> None:
-        """No more faults."""
+        """No more faults; only a node that was replaced does not come back."""
         with self._lock:
             self.orders.clear()
             self._rate = None
@@ -108,16 +120,30 @@ class Proxy:
                 due = self._rate.draw(methods)
             if due is not None:
                 self.faults[due.method, due.fault] += 1
-            return due
+                self._replaced = self._replaced or due.fault is Fault.REPLACED
+            return self._of_another_node(methods) if self._replaced else due
+
+    @staticmethod
+    def _of_another_node(methods: list[str]) -> Order:
+        """Of a node that was replaced one hears the chain id, and nothing else: nothing else counts."""
+        return Order("*", Fault.WRONG_CHAIN if "eth_chainId" in methods else Fault.DROP_BEFORE, 0)
 
     def _ordered(self, methods: list[str]) -> Order | None:
         for order in self.orders:
+            if order.after is not None and not order.after.over.is_set():
+                continue
             if order.times and (order.method in methods or order.method == "*"):
                 if not order.skip:
                     order.times -= 1
                     return order
                 order.skip -= 1
         return None
+
+    async def turn(self, methods: list[str]) -> None:
+        """Wait while an order for these methods depends on a request that is with the node."""
+        for order in list(self.orders):
+            if order.after is not None and not order.after.times and order.method in (*methods, "*"):
+                await order.after.over.wait()
 
     def noted(self, calls: list[Call]) -> list[str]:
         """Remember a request; its methods."""
@@ -143,17 +169,20 @@ class _Server:
         methods = self._proxy.noted(calls)
         if self._proxy.hold:
             await _in_thread(self._proxy.hold, methods)
+        await self._proxy.turn(methods)
         order = self._proxy.fault_for(methods)
-        fault = order.fault if order else None
-        answer = b""
-        if fault not in UNSEEN:
-            try:
+        fault, answer = order.fault if order else None, b""
+        try:
+            if fault not in UNSEEN:
                 answers = await self._answers(order, calls)
-            except (aiohttp.ClientError, TimeoutError):  # the node is down or hangs
-                return _page(502, BAD_GATEWAY)
-            answer = orjson.dumps(answers if isinstance(document, list) else answers[0])
-            if self._proxy.hold_after:
-                await _in_thread(self._proxy.hold_after, methods)
+                answer = orjson.dumps(answers if isinstance(document, list) else answers[0])
+                if self._proxy.hold_after:
+                    await _in_thread(self._proxy.hold_after, methods)
+        except (aiohttp.ClientError, TimeoutError):  # the node is down or hangs
+            return _page(502, BAD_GATEWAY)
+        finally:
+            if order is not None and not order.times:
+                order.over.set()
         return await self._reply(request, fault, answer)
 
     async def _reply(self, request: web.BaseRequest, fault: Fault | None, answer: bytes) -> web.Response:
@@ -190,6 +219,7 @@ class _Server:
                 [{"jsonrpc": "2.0", "id": 0, "method": "eth_blockNumber", "params": []}]
             )
             head = max(0, int(number["result"], 16) - self._proxy.lag)
+            head = head if self._proxy.stopped_at is None else self._proxy.stopped_at
             found = await self._ask([at_block(call, head) for call in asked])
             found = [behind(call, answer, head) for call, answer in zip(asked, found, strict=True)]
         else:
