@@ -18,6 +18,7 @@ from eth_account import Account
 from tests.support.calls import (
     MENDED,
     SEND,
+    FailsAt,
     Threads,
     in_pool,
     inactivate_at_the_send,
@@ -43,6 +44,7 @@ from ogpu.errors import (
     InvalidExpiry,
     InvalidInput,
     NotEligible,
+    SignerFailed,
     TransactionDropped,
     TransactionUndetermined,
 )
@@ -185,7 +187,7 @@ def test_what_was_reserved_and_not_spent_is_given_back_once_it_is_mined(slow: Ca
     slow.check(["a", "b"])
 
 
-@pytest.mark.parametrize("how", ["refused by the node", "would revert", "reverted"])
+@pytest.mark.parametrize("how", ["refused by the node", "would revert", "not signed", "reverted"])
 def test_a_payment_that_was_not_made_is_given_back(case: Case, how: str) -> None:
     """After the failure there is room for one call that succeeds, and for no other."""
     payment = 100 * COIN
@@ -196,6 +198,9 @@ def test_a_payment_that_was_not_made_is_given_back(case: Case, how: str) -> None
             proxy.order(SEND, Fault.REFUSED)
             with pytest.raises(InsufficientFunds):
                 client.publish_task(case.task("failed", payment))
+        elif how == "not signed":
+            with pytest.raises(SignerFailed):
+                client.publish_task(case.task("failed", payment), FailsAt(case.key, 1))
         elif how == "would revert":
             with pytest.raises(ContractReverted):
                 client.vault.unbond(1)

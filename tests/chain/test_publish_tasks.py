@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.support.calls import SEND, inactivate_at_the_send, new_source
+from tests.support.calls import SEND, FailsAt, inactivate_at_the_send, new_source
 from tests.support.invariants import Found, vault_balance
 from tests.support.market import PRICE
 from tests.support.proxy import Fault
@@ -29,9 +30,10 @@ from ogpu.errors import (
     PaymentTooLow,
     SignerFailed,
     TasksNotPublished,
+    TransactionUndetermined,
 )
+from ogpu.protocol.market import Shared
 from ogpu.tx.lane import GROUP
-from ogpu.tx.signer import resolve_signer
 from ogpu.types import Progress, TaskInfo
 
 pytest_plugins = ["tests.support.accounts"]
@@ -132,23 +134,6 @@ def test_those_that_fail_stand_in_their_place_and_stop_no_other(case: Case) -> N
     assert len(found.mined) == len(done) + 3
 
 
-class FailsAt:
-    """A signer that does not sign some of its transactions, as a KMS may; counted from 1."""
-
-    def __init__(self, key: str, *numbers: int) -> None:
-        self._signer, self._numbers, self._asked = resolve_signer(key), numbers, 0
-
-    @property
-    def address(self) -> str:
-        return self._signer.address
-
-    async def sign_transaction(self, transaction: Mapping[str, Any]) -> bytes:
-        self._asked += 1
-        if self._asked in self._numbers:
-            raise RuntimeError("the KMS is out of order")
-        return await self._signer.sign_transaction(transaction)
-
-
 def test_one_that_is_not_signed_leaves_no_nonce_gap(case: Case) -> None:
     """It fails when the nonces of its group are given already."""
     keys = named(20)
@@ -207,14 +192,32 @@ def test_a_vault_balance_that_runs_out_is_told_before_anything_is_sent(case: Cas
     assert vault_balance(case.network, case.sender) == case.balance - 5 * each < each
 
 
-def test_a_payment_that_failed_makes_room_for_another(case: Case) -> None:
-    """All of the balance, twice: the first one is never signed, so the second one is paid for."""
-    everything = [replace(case.task(key), payment=case.balance) for key in ("a", "b")]
-    with Client(case.through(), private_key=FailsAt(case.key, 1)) as client:
-        for infos in ([everything[0]], everything[1:]):
-            results = client.publish_tasks(infos, return_exceptions=True)
-    assert isinstance(results[0], str)
-    case.check(["b"], ["a"])
+@pytest.mark.parametrize(
+    ("ends", "left"),
+    [(SignerFailed("no"), "all of it"), (TransactionUndetermined("open"), "nothing"), (None, "nothing")],
+)
+def test_a_payment_that_failed_makes_room_for_another(case: Case, ends: OGPUError | None, left: str) -> None:
+    """And one that may be made yet, or was made, does not."""
+    everything = replace(case.task("a"), payment=case.balance)
+
+    async def pay(shared: Shared, error: OGPUError | None) -> None:
+        async with shared.paying(everything, case.source):
+            if error is not None:
+                raise error
+
+    async def publish() -> None:
+        async with AsyncClient(case.through(), private_key=case.key) as client:
+            shared = Shared(client.chain, case.sender)
+            with contextlib.suppress(SignerFailed, TransactionUndetermined):
+                await pay(shared, ends)
+            if left == "nothing":
+                with pytest.raises(InsufficientVaultBalance):
+                    await pay(shared, None)
+            else:
+                await pay(shared, None)
+            await shared.close()
+
+    asyncio.run(publish())
 
 
 # --- keys

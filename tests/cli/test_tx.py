@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -35,6 +36,7 @@ pytest_plugins = ["tests.support.accounts"]
 
 JOURNAL = "journal.sqlite3"  # in the test's folder; tests/conftest.py sets it
 CHAIN = "1337:0x" + "ab" * 32
+SENDER = "0x" + "A1" * 20
 
 
 @dataclass
@@ -92,7 +94,6 @@ def left_open(case: Case, *keys: str) -> list[str]:
 
 def stored(place: Path, *intents: Intent, outcomes: Sequence[Outcome] = ()) -> None:
     """Put intents into a journal without any chain."""
-    import asyncio
 
     async def store() -> None:
         journal = Journal(place)
@@ -103,9 +104,6 @@ def stored(place: Path, *intents: Intent, outcomes: Sequence[Outcome] = ()) -> N
         await journal.close()
 
     asyncio.run(store())
-
-
-SENDER = "0x" + "A1" * 20
 
 
 def intent(key: str, nonce: int = 0, *, label: str = "Controller.publishTask", named: bool = True) -> Intent:

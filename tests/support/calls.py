@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from ogpu import AsyncClient, Client
 from ogpu.networks import Network
 from ogpu.tx.journal import Intent
+from ogpu.tx.signer import resolve_signer
 from ogpu.tx.state import Policy
 from ogpu.types import TaskInfo
 from tests.support.crash import Talk
@@ -142,3 +143,20 @@ def mined_once_replaced(case: Case, tx_hash: str, work: Callable[[], Intent]) ->
     case.mine()
     (intent,) = threads.results()
     return intent
+
+
+class FailsAt:
+    """A signer that does not sign some of its transactions, as a KMS may; counted from 1."""
+
+    def __init__(self, key: str, *numbers: int) -> None:
+        self._signer, self._numbers, self._asked = resolve_signer(key), numbers, 0
+
+    @property
+    def address(self) -> str:
+        return self._signer.address
+
+    async def sign_transaction(self, transaction: Mapping[str, Any]) -> bytes:
+        self._asked += 1
+        if self._asked in self._numbers:
+            raise RuntimeError("the KMS is out of order")
+        return await self._signer.sign_transaction(transaction)
