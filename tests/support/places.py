@@ -49,6 +49,7 @@ class Work:
     done: Callable[[Cell], str] = lambda cell: cell.key
     transactions: int | None = 1  # different ones that are sent
     again: bool = True  # asked again it gives the same result, and does nothing
+    slow: bool = False  # it waits for a second or more
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,10 @@ DEPOSIT = Work(deposit, done=lambda cell: deposit_key(cell.amount), again=False)
 OPENED = Work(publish_from_another_client)
 RECONNECTED = Work(Cell.publish, lose_the_connection)
 BURIED = Work(Cell.publish, after_send=mine)
-OVERTAKEN = Work(publish_without_key, before_send=take_the_nonce, transactions=2, again=False)
+OVERTAKEN = Work(publish_without_key, before_send=take_the_nonce, transactions=2, again=False, slow=True)
 MISTAKEN = Work(publish_to_nobody_first, again=False)
-MENDED = Work(mend_and_publish, leave_a_gap, transactions=None)
-MENDED_THERE = Work(mend_and_publish, leave_a_gap_at_an_old_node, transactions=None)
+MENDED = Work(mend_and_publish, leave_a_gap, transactions=None, slow=True)
+MENDED_THERE = Work(mend_and_publish, leave_a_gap_at_an_old_node, transactions=None, slow=True)
 
 PLACES = {
     "chain id": Place("eth_chainId", OPENED),
