@@ -18,6 +18,7 @@ from tests.support.plain import ask
 from tests.support.proxy import Proxy, proxied
 
 COIN = 10**18
+MOST_LAG = 5  # blocks; more than the proxy's nodes are behind
 FUNDS = 1_000 * COIN  # of an account of a case, in its wallet and as much in the Vault
 
 
@@ -104,6 +105,7 @@ class Stage:
         self.network.rpc("anvil_setBalance", sender, hex(2 * FUNDS))
         calldata = "0xf340fa01" + sender[2:].lower().rjust(64, "0")  # deposit(address)
         self.network.transact_raw("Vault", calldata, sender=sender, value=FUNDS)
+        self.network.rpc("anvil_mine", hex(MOST_LAG))  # a node that lags has the account all the same
         # As the account's nonce is not 0 now, a client that begins at 0 is found out.
         return Case(self.network, self.source, sender, key, self._head(), FUNDS)
 
