@@ -33,21 +33,33 @@ CALMED = (Story.REFUSED, Story.FOLLOWED)  # what the node has refused once it ta
 BLOCK_PAUSE = 0.1  # seconds between two blocks on a network that is mined by hand
 BASE = os.environ.get("OGPU_SEED") or secrets.token_hex(4)
 
-# Seeds that have failed once: boundary, store, seed.
-KEPT: list[tuple[Boundary, str, str]] = []
+# What has failed once, with an engine that was broken on purpose or not: the plans of those seeds.
+KEPT = {
+    "sent before it is stored": Plan(Boundary.SIGNED, 1, Story.PLAIN, Style.IN_TURN, 1),
+    "sent instead of its cancellation": Plan(
+        Boundary.CANCEL_STORED, 1, Story.FOLLOWED, Style.TOGETHER, 3, fault=Fault.REFUSED
+    ),
+    "signed again, and not stored": Plan(
+        Boundary.BUMP_SIGNED, 2, Story.UNDERPRICED, Style.IN_TURN, 1, fault=Fault.UNDERPRICED, times=2
+    ),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_seed(request: pytest.FixtureRequest) -> None:
+def told_seed(pytestconfig: pytest.Config) -> None:
     """Print the seed of all runs, also when none fails."""
-    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
-        reporter.write_line(f"\n{Path(__file__).name}: OGPU_SEED={BASE}")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        print(f"\n{Path(__file__).name}: OGPU_SEED={BASE}")
 
 
-def told(seed: str) -> str:
-    """Print a seed, for whoever looks at a failure."""
-    print(f"seed {seed}")
-    return seed
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, number: int) -> str:
+    """The seed of one run: of that number and that store."""
+    found = f"{BASE}-{number}-{request.node.callspec.params['where']}"
+    print(f"seed {found}")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -190,17 +202,16 @@ def crash(stage: Stage, where: str, plan: Plan) -> None:
 @pytest.mark.parametrize("where", STORES, indirect=True)
 @pytest.mark.parametrize("boundary", Boundary, ids=lambda boundary: boundary.name)
 def test_what_is_killed_anywhere_is_done_once_by_the_next_process(
-    request: pytest.FixtureRequest, boundary: Boundary, where: str, number: int
+    request: pytest.FixtureRequest, boundary: Boundary, where: str, seed: str
 ) -> None:
-    plan = drawn(boundary, told(f"{BASE}-{number}-{where[:4]}"))
+    plan = drawn(boundary, seed)
+    print(plan)
     crash(stage_of(request, plan.story), where, plan)
 
 
-@pytest.mark.parametrize(("boundary", "where", "seed"), KEPT, indirect=["where"])
-def test_what_has_failed_once(
-    request: pytest.FixtureRequest, boundary: Boundary, where: str, seed: str
-) -> None:
-    plan = drawn(boundary, told(seed))
+@pytest.mark.parametrize("where", STORES, indirect=True)
+@pytest.mark.parametrize("plan", KEPT.values(), ids=KEPT)
+def test_what_has_failed_once_does_not_again(request: pytest.FixtureRequest, where: str, plan: Plan) -> None:
     crash(stage_of(request, plan.story), where, plan)
 
 
@@ -227,9 +238,10 @@ def crash_twice(stage: Stage, where: str, plan: Plan, second: Boundary, then: St
 @pytest.mark.parametrize("where", STORES, indirect=True)
 @pytest.mark.parametrize("boundary", Boundary, ids=lambda boundary: boundary.name)
 def test_a_process_may_be_killed_while_it_goes_on_with_the_work_of_a_killed_one(
-    request: pytest.FixtureRequest, boundary: Boundary, where: str, number: int
+    request: pytest.FixtureRequest, boundary: Boundary, where: str, seed: str
 ) -> None:
-    plan, then = drawn_before(boundary, told(f"{BASE}-{number}-{where[:4]}"))
+    plan, then = drawn_before(boundary, seed)
+    print(plan, then)
     crash_twice(stage_of(request, then), where, plan, boundary, then)
 
 

@@ -72,11 +72,11 @@ class Plan:
     story: Story
     style: Style
     tasks: int
-    chosen: int  # the task that something happens to
-    fault: Fault | None  # at a send
-    times: int  # how often the fault comes
-    mined: bool  # meanwhile, before the next process
-    recovering: bool  # the next process asks for that first
+    chosen: int = 0  # the task that something happens to
+    fault: Fault | None = None  # at a send
+    times: int = 1  # how often the fault comes
+    mined: bool = False  # meanwhile, before the next process
+    recovering: bool = False  # the next process asks for that first
 
     @property
     def cancels(self) -> bool:
