@@ -25,6 +25,7 @@ from tests.support.calls import (
     mined_once_replaced,
     new_source,
     on_its_way,
+    replaced,
     until,
     waiting_for,
 )
@@ -436,6 +437,30 @@ def test_a_cancellation_does_not_pass_the_cap(slow: Case) -> None:
         threads.results()
         assert max(offer.max_fee for offer in offers(proxy)) <= cap
     slow.check(["a"])
+
+
+def test_mending_nonces_does_not_pass_the_cap(slow: Case) -> None:
+    """What another program left at our nonce offers more than we may."""
+    transaction = {
+        "chainId": slow.network.document["chain_id"],
+        "nonce": int(slow.network.rpc("eth_getTransactionCount", slow.sender, "latest"), 16),
+        "to": slow.sender,
+        "gas": 21_000,
+        "maxFeePerGas": 50 * GWEI,
+        "maxPriorityFeePerGas": 40 * GWEI,
+    }
+    raw = Account.from_key(slow.key).sign_transaction(transaction).raw_transaction
+    stuck = slow.network.rpc(SEND, "0x" + raw.hex())
+    with observed(slow, fee_cap=50 * GWEI) as (client, proxy):
+        with pytest.raises(InvalidInput, match=r"offers 50000000000 wei per gas; .* over the cap of 5"):
+            client.fix_nonce()
+        assert not proxy.raw_sent
+        set_policy(client, fee_cap=60 * GWEI)
+        threads = Threads(client.fix_nonce)
+        until(lambda: replaced(slow, stuck), "the replacement")
+        slow.mine()
+        threads.results()
+        assert [offer.max_fee for offer in offers(proxy)] == [55 * GWEI]
 
 
 def mine_until_done(case: Case, threads: Threads[Any]) -> None:
