@@ -21,6 +21,7 @@ from ogpu.errors import (
     JournalError,
     NetworkError,
     OGPUError,
+    TransactionUndetermined,
 )
 from ogpu.rpc.transport import RPC
 from ogpu.text import shown
@@ -212,6 +213,10 @@ class TransactionManager:
             self._leave(flight)
             await self.follower.leave(flight)
             raise undetermined(flight.intent, flight.node_said, timeout) from None
+        except TransactionUndetermined:  # told by the follower, which has no node left to ask
+            self._leave(flight)
+            await self.follower.leave(flight)
+            raise
         except BaseException:
             self._leave(flight)
             if not self._closed:
