@@ -86,6 +86,7 @@ class AsyncClient:
         self._keys = Keys(private_key)
         record = journal if isinstance(journal, Journal) else Journal(journal_place(journal))
         self.chain = Chain(network, record, policy, timeout=timeout)
+        self.chain.transactions.context.signer_of = self._keys.signer_of
         self.content = ContentClient(upload_url=network.upload_url, gateway_urls=[network.gateway_url])
         self.vault = AsyncVault(self.chain, self._keys)
         self._market = Market(self.chain, self.content)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import OGPUError
 from ogpu.rpc.transport import RPC
@@ -14,6 +14,9 @@ from ogpu.tx.boundaries import Boundary
 from ogpu.tx.budget import Budget
 from ogpu.tx.journal import Journal, this_owner
 from ogpu.tx.state import Policy
+
+if TYPE_CHECKING:
+    from ogpu.tx.signer import Signer
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Context:
         self.policy = policy
         self.budget = Budget(policy.max_spend)
         self.at: Callable[[Boundary], None] = journal.at
+        self.signer_of: Callable[[str], Signer | None] = _no_signer  # when the client has that key
         self.owner = this_owner()
         self.lessee = f"{self.owner}#{secrets.token_hex(4)}"  # two clients of a process lease in turn
         self._chain: str | None = None
@@ -70,3 +74,7 @@ class Context:
             await work
         except OGPUError as error:
             logger.warning("%s: %s", what, error)
+
+
+def _no_signer(sender: str) -> None:
+    """What a client without keys has."""

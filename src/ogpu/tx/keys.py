@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ogpu import settings
+from ogpu.errors import ConfigurationError
 from ogpu.tx.signer import resolve_signer
 
 if TYPE_CHECKING:
@@ -32,3 +33,11 @@ class Keys:
         if self._default is None or named != self._named:
             self._default, self._named = resolve_signer(self._given), named
         return self._default
+
+    def signer_of(self, sender: str) -> Signer | None:
+        """The default signer when it is that account's."""
+        try:
+            signer = self.signer()
+        except ConfigurationError:  # there is none, or it cannot be used
+            return None
+        return signer if signer.address == sender else None

@@ -148,6 +148,7 @@ class Mending:
 
     async def _bump(self, flight: Flight) -> None:
         lane = self._resigner(flight.intent.sender)
+        lane.signer = lane.signer or self._context.signer_of(flight.intent.sender)
         if lane.signer is None:
             logger.info("%s does not move, and its key is not at hand to offer more", flight.key)
             return
