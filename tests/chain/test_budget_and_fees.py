@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +28,8 @@ from tests.support.calls import (
     waiting_for,
 )
 from tests.support.invariants import vault_balance
-from tests.support.localnet import rpc
 from tests.support.market import PRICE, set_policy, source_info
-from tests.support.proxy import Fault, Proxy, proxied
+from tests.support.proxy import Fault, Proxy
 from tests.support.stage import COIN, FUNDS, Case
 
 from ogpu import AsyncClient, Client
@@ -49,19 +46,12 @@ from ogpu.errors import (
     TransactionDropped,
     TransactionUndetermined,
 )
-from ogpu.localnet.node import bound, find_anvil
-from ogpu.localnet.processes import end_with_parent
-from ogpu.rpc.transport import RPC
-from ogpu.tx.journal import Journal
-from ogpu.tx.manager import TransactionManager
-from ogpu.tx.signer import resolve_signer
-from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
+from ogpu.tx.state import Cost, Policy
 from ogpu.types import TaskInfo
 
 pytest_plugins = ["tests.support.accounts"]
 
 GWEI = 10**9
-ANVIL_CHAIN = 31337
 
 
 @dataclass(frozen=True)
@@ -482,64 +472,3 @@ def assert_each_replaces_the_last(sent: Sequence[Offer]) -> None:
     for old, new in itertools.pairwise(sent):
         assert 10 * new.max_fee >= 11 * old.max_fee
         assert 10 * new.priority_fee >= 11 * old.priority_fee
-
-
-# --- a chain without base fees
-
-
-@pytest.fixture(scope="module")
-def legacy_url() -> Iterator[str]:
-    """A node of a chain from before EIP-1559, which mines when it is told to."""
-    binary = asyncio.run(find_anvil(print))
-    with bound(0, "test") as free:
-        port = free.getsockname()[1]
-    command = [str(binary), "--port", str(port), "--hardfork", "berlin", "--no-mining", "--silent"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent())
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(url), what="the node")
-        yield url
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(rpc(url, "eth_chainId"))
-    return False
-
-
-def test_a_legacy_chain_gets_legacy_transactions_also_when_bumped(legacy_url: str, tmp_path: Path) -> None:
-    account = Account.create()
-    rpc(legacy_url, "anvil_setBalance", account.address, hex(COIN))
-    assert not rpc(legacy_url, "eth_getBlockByNumber", "latest", False).get("baseFeePerGas")
-    call, wanted = Call("transfer", "0x" + "99" * 20, value=5), 3 * GWEI
-
-    async def send(proxy: Proxy) -> tuple[Cost, Receipt]:
-        node = RPC([proxy.url], ANVIL_CHAIN)
-        policy = Policy(max_fee=wanted, fee_cap=2 * wanted)
-        manager = TransactionManager(node, ANVIL_CHAIN, Journal(tmp_path / "legacy.sqlite3"), policy)
-        try:
-            signer = resolve_signer(account)
-            cost = await manager.estimate(call, signer.address)
-            sending = asyncio.create_task(manager.send(call, signer, SendOptions(key="legacy")))
-            while not proxy.raw_sent:
-                await asyncio.sleep(0.02)
-            await manager.bump("legacy", signer)
-            await asyncio.to_thread(rpc, legacy_url, "evm_mine")
-            return cost, await sending
-        finally:
-            await manager.close()
-            await node.close()
-
-    with proxied(legacy_url) as proxy:
-        cost, receipt = asyncio.run(asyncio.wait_for(send(proxy), 60))
-        sent = [rlp.decode(bytes.fromhex(raw[2:])) for raw in dict.fromkeys(proxy.raw_sent)]
-    prices = [int.from_bytes(fields[1]) for fields in sent]
-    assert (cost.priority_fee, cost.max_fee) == (None, wanted)
-    assert cost.gas_cost == cost.gas * wanted
-    assert prices == [wanted, wanted * 11 // 10]
-    assert (receipt.succeeded, receipt.gas_price) == (True, prices[-1])
-    spent = COIN - int(rpc(legacy_url, "eth_getBalance", account.address, "latest"), 16)
-    assert spent == 5 + receipt.gas_cost
