@@ -171,8 +171,8 @@ def named_in_the_source() -> set[str]:
 
 def do_the_works(program: Program) -> None:
     """All that the matrix does, without a fault."""
-    for place in {place.work: place for place in PLACES.values()}.values():
-        prove(Cell(program, f"calm {place.method}", Fault.NONE, program.call), place)
+    for name in {place.work: name for name, place in PLACES.items()}.values():
+        prove(Cell(program, f"calm {name}", Fault.NONE, program.call), PLACES[name])
     program.calm()
 
 

@@ -54,12 +54,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Place:
-    """The request that a fault meets: one that holds the method, after `skip` others and one of `after`."""
+    """The request that a fault meets: one that holds the method, after each of `after` and `skip` others."""
 
     method: str
     work: Work
     skip: int = 0
-    after: str = ""
+    after: tuple[str, ...] = ()
 
 
 def mine(cell: Cell) -> None:
@@ -133,14 +133,14 @@ PLACES = {
     "count when checking": Place(COUNT, PUBLISH),
     "count when signing": Place(COUNT, PUBLISH, skip=1),
     "count when signing anew": Place(COUNT, OPENED, skip=1),
-    "count when following": Place(COUNT, PUBLISH, after=SEND),
-    "count when overtaken": Place(COUNT, OVERTAKEN, after=HEAD),
+    "count when following": Place(COUNT, PUBLISH, after=(SEND,)),
+    "count when overtaken": Place(COUNT, OVERTAKEN, after=(SEND, HEAD)),
     "balance when checking": Place("eth_getBalance", PUBLISH),
     "balance when signing": Place("eth_getBalance", PUBLISH, skip=1),
     "block when checking": Place(BLOCK, PUBLISH),
     "block when signing": Place(BLOCK, PUBLISH, skip=2),
-    "block when following": Place(BLOCK, PUBLISH, after=SEND),
-    "block when overtaken": Place(BLOCK, OVERTAKEN, after=HEAD),
+    "block when following": Place(BLOCK, PUBLISH, after=(SEND,)),
+    "block when overtaken": Place(BLOCK, OVERTAKEN, after=(SEND, HEAD)),
     "priority fee": Place("eth_maxPriorityFeePerGas", PUBLISH, skip=1),
     "gas price": Place("eth_gasPrice", PUBLISH, skip=1),
     "gas": Place("eth_estimateGas", PUBLISH),
@@ -150,10 +150,11 @@ PLACES = {
     "send": Place(SEND, PUBLISH),
     "send of a deposit": Place(SEND, DEPOSIT),
     "send when overtaken": Place(SEND, OVERTAKEN),
-    "receipt": Place(RECEIPT, PUBLISH, after=SEND),
-    "receipt of a deposit": Place(RECEIPT, DEPOSIT, after=SEND),
+    "receipt": Place(RECEIPT, PUBLISH, after=(SEND,)),
+    "receipt of a deposit": Place(RECEIPT, DEPOSIT, after=(SEND,)),
     "block of a receipt": Place("eth_getBlockByHash", BURIED),
-    "head when overtaken": Place(HEAD, OVERTAKEN),
+    "head when checking": Place(HEAD, PUBLISH),
+    "head when overtaken": Place(HEAD, OVERTAKEN, after=(SEND,)),
     "pool of the account": Place("txpool_contentFrom", MENDED),
     "pool": Place("txpool_content", MENDED_THERE),
 }
@@ -166,7 +167,9 @@ def set_up(cell: Cell, place: Place) -> None:
     work, proxy = place.work, cell.program.proxy
     work.prepare(cell)
     before, after = (step and partial(step, cell) for step in (work.before_send, work.after_send))
-    if place.after == SEND or before or after:
+    if place.after or before or after:
         cell.program.at_the_send(before, after, first=place.method != SEND)
-    first = proxy.order(place.after, Fault.NONE) if place.after else None
+    first = None
+    for method in place.after:
+        first = proxy.order(method, Fault.NONE, after=first)
     proxy.order(place.method, cell.fault, skip=place.skip, after=first)
