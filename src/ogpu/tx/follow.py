@@ -79,16 +79,25 @@ class Follower:
 
     async def open_intents(self, sender: str) -> list[Intent]:
         """The account's intents in the journal whose fate is open."""
-        unsettled = await self._context.journal.unsettled(await self._context.chain(), sender)
-        return [intent for intent in unsettled if intent.state is State.PENDING]
+        return [intent for intent in await self.unsettled(sender) if intent.state is State.PENDING]
+
+    async def unsettled(self, sender: str | None) -> list[Intent]:
+        """Intents in the journal whose fate is open, or may be again after a reorganisation."""
+        return await self._context.journal.unsettled(await self._context.chain(), sender)
 
     async def take_up(self, sender: str | None = None, *, everything: bool = False) -> list[Intent]:
-        """Follow what the journal has unsettled and no living process looks after; all that is pending."""
-        unsettled = await self._context.journal.unsettled(await self._context.chain(), sender)
+        """Follow what the journal has unsettled and no living process looks after; all that is unsettled."""
+        unsettled = await self.unsettled(sender)
         for intent in unsettled:
             if intent.key not in self._flights and (everything or _abandoned(intent, time.time())):
                 self.follow(recovered(intent, self._context.now()))
-        return [intent for intent in unsettled if intent.state is State.PENDING]
+        return unsettled
+
+    async def check_mined(self) -> None:
+        """Look now whether what is mined is still on the chain; what is not is pending again."""
+        head = mapping(await self._context.rpc.call("eth_getBlockByNumber", "latest", False))
+        self._verified_head, self._verified_at = "", 0.0
+        await self._verify(list(self._flights.values()), quantity(head.get("number")), str(head.get("hash")))
 
     async def leave(self, flight: Flight) -> None:
         """Nobody waits for it any more: whoever makes the same call again may take it up."""
@@ -206,7 +215,6 @@ class Follower:
         mined = [(f, block) for f in flights if not f.pending and (block := block_of(f.intent))]
         if not mined or head_hash == self._verified_head or now - self._verified_at < VERIFY_PAUSE:
             return
-        self._verified_head = head_hash
         self._verified_at = now
         numbers = sorted({number for _, (number, _) in mined})
         answers = await self._context.rpc.batch(
@@ -217,6 +225,8 @@ class Follower:
             for number, answer in zip(numbers, answers, strict=True)
             if not isinstance(answer, RPCFailed)
         }
+        if len(hashes) == len(numbers):
+            self._verified_head = head_hash
         await self._confirm(mined, hashes, head)
 
     async def _confirm(
@@ -225,7 +235,7 @@ class Follower:
         outcomes: list[Outcome] = []
         for flight, (number, block_hash) in mined:
             intent = flight.intent
-            if number not in hashes:
+            if number not in hashes or block_of(intent) != (number, block_hash):
                 continue
             if hashes[number] != block_hash:
                 logger.warning("%s: block %d was dropped by a reorganisation", intent.key, number)

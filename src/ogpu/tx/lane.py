@@ -248,8 +248,8 @@ class Lane:
             ours = [flight.intent.nonce for flight in self._follower.pending_of(self._sender)]
             nonce = next_nonce(pending, remembered, ours)
             if nonce is None or remembered is None:
-                open_ = await self._follower.take_up(self._sender)
-                ours += [intent.nonce for intent in open_]
+                # What is mined counts too: should a reorganisation have dropped it, it is sent again.
+                ours += [intent.nonce for intent in await self._follower.take_up(self._sender)]
                 nonce = next_nonce(pending, remembered, ours)
             if nonce is not None:
                 return nonce

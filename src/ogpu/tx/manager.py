@@ -300,7 +300,10 @@ class TransactionManager:
         if not self.context.journal.exists:
             return []
         found = await self.follower.take_up(everything=True)
-        flights = [flight for intent in found if (flight := self.follower.get(intent.key))]
+        known = [flight for intent in found if (flight := self.follower.get(intent.key))]
+        pending = {flight.key for flight in known if flight.pending}
+        await self.follower.check_mined()
+        flights = [flight for flight in known if flight.pending or flight.key in pending]
         await asyncio.gather(*(self._settled(flight) for flight in flights))
         return [flight.intent for flight in flights]
 

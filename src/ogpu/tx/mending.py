@@ -43,7 +43,7 @@ class Following(Protocol):
 
     def hurry(self) -> None: ...
 
-    async def open_intents(self, sender: str) -> list[Intent]: ...
+    async def unsettled(self, sender: str | None) -> list[Intent]: ...
 
     async def store(self, outcomes: Sequence[tuple[Flight, Outcome]]) -> None: ...
 
@@ -110,9 +110,9 @@ class Mending:
             if now - since < HELD_UP or min(ours, default=count) <= count:
                 continue
             self._counts[sender] = (count, now)
-            for intent in await self._following.open_intents(sender):
-                if intent.nonce < min(ours) and not self._following.get(intent.key):
-                    logger.info("nonce %d of %s holds others up, and is sent again", intent.nonce, sender)
+            for intent in await self._following.unsettled(sender):
+                if count <= intent.nonce < min(ours) and not self._following.get(intent.key):
+                    logger.info("nonce %d of %s holds others up, and is looked at", intent.nonce, sender)
                     self._following.follow(recovered(intent, now))
 
     async def _resend(self, flights: Sequence[Flight]) -> None:
