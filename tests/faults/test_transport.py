@@ -220,7 +220,10 @@ def shown(error: BaseException, log: str) -> None:
         chained = chained.__cause__
 
 
-def test_a_node_that_is_behind_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "message", ["header not found", "BlockOutOfRangeError: block height is 24 but requested was 37"]
+)
+def test_a_node_that_is_behind_is_asked_again(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     """Replicas lag: one may not have the block that another has just named."""
     monkeypatch.setattr(transport, "FIRST_PAUSE", 0.01)
     behind = 2
@@ -230,7 +233,7 @@ def test_a_node_that_is_behind_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
         if request["method"] == "eth_chainId" or not behind:
             return good(request)
         behind -= 1
-        error = {"code": -32000, "message": "header not found"}
+        error = {"code": -32000, "message": message}
         return json.dumps({"id": request["id"], "error": error}).encode()
 
     with node(lagging) as (url, _):

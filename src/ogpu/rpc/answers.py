@@ -16,7 +16,14 @@ SendAnswer = str | RPCFailed | NetworkError  # the hash, the node's error, or no
 LONGEST_MESSAGE = 500  # characters of what a node says
 REVERT_CODE = 3  # geth's, for a call that a contract reverted
 RATE_LIMIT_CODES = (-32005, 429)  # EIP-1474 "limit exceeded", and what some gateways answer
-BEHIND_TEXTS = ("header not found", "block not found", "unknown block", "blocknotfound", "missing trie node")
+BEHIND_TEXTS = (
+    "header not found",
+    "block not found",
+    "unknown block",
+    "blocknotfound",
+    "blockoutofrange",  # anvil's, also while it reorganises
+    "missing trie node",
+)
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
