@@ -15,6 +15,7 @@ from typing import Any
 from ogpu import AsyncClient, Client
 from ogpu.networks import Network
 from tests.support.faults import SEND
+from tests.support.invariants import read_blocks
 from tests.support.journals import assert_journal_equals_chain, journal_rows
 from tests.support.localnet import wait_until
 from tests.support.plain import ask
@@ -180,9 +181,10 @@ def all_at_once(work: Mapping[str, Callable[[], object]]) -> None:
 
 def check(journal: Path, ran: Sequence[Program]) -> None:
     """Each key is executed once and nothing else is; the journal says the same, and has nothing open."""
-    rows = journal_rows(journal)
+    rows, case = journal_rows(journal), ran[0].case
+    blocks = read_blocks(case.network, case.since_block, case.block_number())
     for program in ran:
-        found = program.case.check(program.done)
+        found = program.case.check(program.done, blocks=blocks)
         mined = {transaction.hash for transaction in found.mined}
         assert_journal_equals_chain(rows, found, foreign=mined.intersection(program.strangers))
         assert not found.waiting

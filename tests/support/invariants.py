@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,8 @@ PUBLISH_TASK = keccak(text="publishTask((address,string,uint256,uint256))")[:4].
 DEPOSIT = keccak(text="deposit(address)")[:4].hex()
 BALANCE_OF = keccak(text="getBalanceOf(address)")[:4].hex()
 TASK_PUBLISHED = "0x" + keccak(text="TaskPublished(address,address)").hex()
+
+Block = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,18 @@ class Found:
             assert len(found[0].tasks) == (0 if str(found[0].key).startswith("deposit:") else 1)
 
 
-def check_chain(network: RunningNetwork, sender: str, *, since_block: int) -> Found:
+def check_chain(
+    network: RunningNetwork, sender: str, *, since_block: int, blocks: Sequence[Block] | None = None
+) -> Found:
     """The transactions that an account has in the blocks after `since_block`; there is no nonce gap."""
-    found = read_chain(network, sender, since_block=since_block)
+    found = read_chain(network, sender, since_block=since_block, blocks=blocks)
     found.assert_no_gap()
     return found
 
 
-def read_chain(network: RunningNetwork, sender: str, *, since_block: int) -> Found:
+def read_chain(
+    network: RunningNetwork, sender: str, *, since_block: int, blocks: Sequence[Block] | None = None
+) -> Found:
     """The same without a look at the nonces, also while the node mines: it shows such a block with holes."""
     latest, first, count, pool = ask(
         network.url,
@@ -101,11 +107,9 @@ def read_chain(network: RunningNetwork, sender: str, *, since_block: int) -> Fou
             ("txpool_content", []),
         ],
     )
-    numbers = range(since_block + 1, int(latest, 16) + 1)
-    blocks = ask(network.url, [("eth_getBlockByNumber", [hex(number), True]) for number in numbers])
-    ours = [
-        t for block in blocks for t in block["transactions"] if t and t["from"].lower() == sender.lower()
-    ]
+    if blocks is None:
+        blocks = read_blocks(network, since_block, int(latest, 16))
+    ours = [t for block in blocks for t in block["transactions"] if t and t["from"].lower() == sender.lower()]
     receipts = ask(network.url, [("eth_getTransactionReceipt", [t["hash"]]) for t in ours])
     mined = [_mined(t, receipt) for t, receipt in zip(ours, receipts, strict=True) if receipt]
     return Found(
@@ -115,6 +119,12 @@ def read_chain(network: RunningNetwork, sender: str, *, since_block: int) -> Fou
         tuple(sorted(mined, key=lambda transaction: transaction.nonce)),
         tuple(_waiting(pool, sender)),
     )
+
+
+def read_blocks(network: RunningNetwork, since_block: int, last: int) -> list[Block]:
+    """The blocks after `since_block`, with their transactions."""
+    numbers = range(since_block + 1, last + 1)
+    return ask(network.url, [("eth_getBlockByNumber", [hex(number), True]) for number in numbers])
 
 
 def _waiting(pool: dict[str, Any], sender: str) -> list[int]:

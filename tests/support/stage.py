@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ogpu.networks import Network
 from ogpu.types import TaskInfo, TaskInput
-from tests.support.invariants import Found, check_chain, vault_balance
+from tests.support.invariants import Block, Found, check_chain, vault_balance
 from tests.support.localnet import RunningNetwork, started, wait_until
 from tests.support.market import PRICE, through
 from tests.support.plain import ask
@@ -47,13 +47,15 @@ class Case:
         with proxied(self.network.url) as running:
             yield running
 
-    def found(self) -> Found:
-        """What the chain has of the account; there is no nonce gap."""
-        return check_chain(self.network, self.sender, since_block=self.since_block)
+    def found(self, blocks: Sequence[Block] | None = None) -> Found:
+        """What the chain has of the account; there is no nonce gap. `blocks` are the case's, once read."""
+        return check_chain(self.network, self.sender, since_block=self.since_block, blocks=blocks)
 
-    def check(self, done: list[str], none: list[str] | None = None) -> Found:
+    def check(
+        self, done: list[str], none: list[str] | None = None, blocks: Sequence[Block] | None = None
+    ) -> Found:
         """Each key of `done` was executed and paid for once, none of `none`, and nothing else."""
-        found = self.found()
+        found = self.found(blocks)
         found.assert_once(done, none or [])
         deposited = sum(transaction.value for transaction in found.mined if transaction.succeeded)
         spent = self.balance - vault_balance(self.network, self.sender)
