@@ -97,7 +97,7 @@ def check_chain(
 def read_chain(
     network: RunningNetwork, sender: str, *, since_block: int, blocks: Sequence[Block] | None = None
 ) -> Found:
-    """The same without a look at the nonces, also while the node mines: it shows such a block with holes."""
+    """The same without a look at the nonces, also while the node mines: a block may be missing then, or have holes."""
     latest, first, count, pool = ask(
         network.url,
         [
@@ -109,7 +109,8 @@ def read_chain(
     )
     if blocks is None:
         blocks = read_blocks(network, since_block, int(latest, 16))
-    ours = [t for block in blocks for t in block["transactions"] if t and t["from"].lower() == sender.lower()]
+    shown = [t for block in blocks if block for t in block["transactions"] if t]
+    ours = [t for t in shown if t["from"].lower() == sender.lower()]
     receipts = ask(network.url, [("eth_getTransactionReceipt", [t["hash"]]) for t in ours])
     mined = [_mined(t, receipt) for t, receipt in zip(ours, receipts, strict=True) if receipt]
     return Found(

@@ -83,7 +83,7 @@ class _Program:
             said = _answer(error)
         except asyncio.CancelledError:
             said = Answer(error="StoppedWaiting")
-        except BaseException:
+        except Exception:  # noqa: BLE001 - whoever ordered it is told
             said = Broken(traceback.format_exc())
         del self._tasks[number]
         self._say((number, said))
@@ -147,6 +147,11 @@ class Program:
     def runs(self) -> bool:
         """Whether it was started and not found ended."""
         return self._child is not None
+
+    @property
+    def owes(self) -> bool:
+        """Whether it has orders that it has not answered."""
+        return bool(self._open)
 
     def publish(self, number: int, key: str, info: TaskInfo) -> None:
         """Publish a task."""

@@ -1,0 +1,89 @@
+"""Any history of calls, crashes and chain troubles: each key is executed once, or failed and not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.stateful import run_state_machine_as_test
+from tests.support.machine import Machine
+from tests.support.stage import Stage
+
+EXAMPLES = 300
+ROUND = 1_000  # examples under one seed in a long run
+STEPS = 12
+STORED = Path(__file__).parents[2] / ".hypothesis" / "examples"
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # what depends on time cannot be shrunk
+
+
+def play(machine: Callable[[], Machine], examples: int, number: int) -> None:
+    """Play so many histories of that seed."""
+    run_state_machine_as_test(
+        seed(number)(machine),  # type: ignore[arg-type]  # a function will do, says its documentation
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=False,
+            print_blob=True,
+            phases=PHASES,
+            database=DirectoryBasedExampleDatabase(STORED),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def chosen_seed(config: pytest.Config) -> int:
+    """The seed of `--hypothesis-seed`, else a fresh one."""
+    given = config.getoption("--hypothesis-seed")
+    return secrets.randbits(64) if given is None else int(given)
+
+
+@pytest.fixture
+def machine(engine_network: Stage, tmp_path: Path) -> Callable[[], Machine]:
+    """A new machine on the network."""
+    return lambda: Machine(engine_network, tmp_path)
+
+
+@pytest.mark.timeout(900)
+def test_any_history_executes_each_key_once_or_reports_a_failure(
+    machine: Callable[[], Machine], pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hours = pytestconfig.getoption("--long")
+    end, number = time.monotonic() + 3600 * hours, chosen_seed(pytestconfig)
+    while True:
+        with capsys.disabled():
+            print(f"\nstate machine: --hypothesis-seed={number}")
+        play(machine, ROUND if hours else EXAMPLES, number)
+        if time.monotonic() >= end:
+            break
+        number = secrets.randbits(64)
+
+
+# --- histories that went wrong once
+
+
+@contextlib.contextmanager
+def played(machine: Callable[[], Machine]) -> Iterator[Machine]:
+    """One history; at its end it is checked."""
+    playing = machine()
+    try:
+        yield playing
+    finally:
+        playing.teardown()
+
+
+def test_a_transaction_that_a_fee_spike_has_passed_is_offered_for_more_by_the_next_program(
+    machine: Callable[[], Machine],
+) -> None:
+    """Nobody calls anything there, so only the client's own key can sign."""
+    with played(machine) as history:
+        history.begin(stuck_after=45.0, lives=False, mining=False)
+        history.crash(who=0)
+        history.fee_spike(factor=100)
