@@ -105,10 +105,17 @@ def new_source(case: Case) -> str:
 def inactivate_at_the_send(case: Case, proxy: Proxy, source: str) -> None:
     """Let the next transaction be signed for an active source, and executed when that is inactive."""
 
+    lock = threading.Lock()  # a request may hold many sends, and many requests may come at once
+    done = False
+
     def inactivate(method: str) -> None:
-        if method == SEND:
-            proxy.hold = None
-            case.network.transact("Nexus", "inactivateSource", source)
+        nonlocal done
+        if method != SEND:
+            return
+        with lock:
+            if not done:
+                case.network.transact("Nexus", "inactivateSource", source)
+            done = True
 
     proxy.hold = inactivate
 
