@@ -97,7 +97,7 @@ def check_chain(
 def read_chain(
     network: RunningNetwork, sender: str, *, since_block: int, blocks: Sequence[Block] | None = None
 ) -> Found:
-    """The same without a look at the nonces, also while the node mines: a block may be missing then, or have holes."""
+    """The same without a look at the nonces, also while the node mines: a block may then have holes."""
     latest, first, count, pool = ask(
         network.url,
         [
