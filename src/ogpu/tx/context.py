@@ -40,6 +40,7 @@ class Context:
         self.signer_of: Callable[[str], Signer | None] = _no_signer  # when the client has that key
         self.owner = this_owner()
         self.lessee = f"{self.owner}#{secrets.token_hex(4)}"  # two clients of a process lease in turn
+        self.doubtful: set[str] = set()  # keys that may be stored though their callers were told otherwise
         self._chain: str | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 

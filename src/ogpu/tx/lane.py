@@ -239,6 +239,9 @@ class Lane:
         except asyncio.CancelledError:  # it is written all the same: whoever asks again may have it
             await journal.take_over([intent.key for intent in intents], NOBODY)
             raise
+        except JournalError:  # it may be written all the same, when it was the reply that was lost
+            self._context.doubtful.update(intent.key for intent in intents)
+            raise
 
     async def _next(self, lease: Lease, quoted: Quote) -> int:
         """The next nonce, once journal and chain agree on it."""

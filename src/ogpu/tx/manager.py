@@ -165,7 +165,7 @@ class TransactionManager:
             flight = self.follower.get(intent.key)
             if flight is not None and flight.waiters:
                 continue
-            left = flight is not None and flight.left
+            left = intent.key in self.context.doubtful or (flight is not None and flight.left)
             abandoned = left or intent.owner == NOBODY or is_gone(intent.owner)
             if abandoned and await self._adopt(intent):
                 return intent
