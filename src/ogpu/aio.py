@@ -179,7 +179,7 @@ class AsyncClient:
         Uploads, signing, sending and waiting overlap, and one that fails leaves no nonce gap and stops no
         other. With `return_exceptions` its error stands in its place; without, `TasksNotPublished` is
         raised once all are done, and its `results` has the addresses and the errors. `progress` is
-        called after each one, on the client's own thread.
+        called after each one, on the client's own thread; what it raises ends the waiting.
         """
         checks.check_type(return_exceptions, bool, "return_exceptions")
         if isinstance(task_infos, TaskInfo):

@@ -184,7 +184,7 @@ class Client:
         Uploads, signing, sending and waiting overlap, and one that fails leaves no nonce gap and stops no
         other. With `return_exceptions` its error stands in its place; without, `TasksNotPublished` is
         raised once all are done, and its `results` has the addresses and the errors. `progress` is
-        called after each one, on the client's own thread."""
+        called after each one, on the client's own thread; what it raises ends the waiting."""
         return self._portal.call(
             lambda core: core.publish_tasks(
                 task_infos,

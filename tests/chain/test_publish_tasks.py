@@ -298,6 +298,19 @@ def test_one_task_that_is_not_in_a_list_is_refused(case: Case) -> None:
 # --- progress
 
 
+def test_what_progress_raises_is_raised_and_costs_no_task(case: Case) -> None:
+    keys = named(6)
+
+    def note(progress: Progress) -> None:
+        raise ZeroDivisionError(progress.published)
+
+    with Client(case.through(), private_key=case.key) as client:
+        with pytest.raises(ZeroDivisionError):
+            client.publish_tasks(infos_of(case, keys), idempotency_keys=keys, progress=note)
+        results = client.publish_tasks(infos_of(case, keys), idempotency_keys=keys)
+    assert_results_are_of(case.check(keys), keys, results)
+
+
 def test_progress_is_told_after_each_one_on_the_client_s_thread(case: Case) -> None:
     told: list[Progress] = []
     threads: set[threading.Thread] = set()

@@ -226,6 +226,8 @@ class Market:
                 for position in range(len(infos)):
                     await room.acquire()
                     group.create_task(one(position))
+        except BaseExceptionGroup as failures:  # the caller's `progress` raised
+            raise failures.exceptions[0] from None
         finally:
             await shared.close()
         return [results[position] for position in range(len(infos))]
