@@ -122,7 +122,7 @@ def prove_thrown_out(cell: Cell, place: Place) -> None:
     with pytest.raises(WrongChain):
         program.call("publish_task", program.case.task(cell.key), idempotency_key="not sent")
     with program.case.proxy() as good, program.another(good.url) as call:
-        elsewhere = replace(cell, call=call, url=good.url)
+        elsewhere = replace(cell, call=call, urls=(good.url,))
         try:
             result = work.do(elsewhere)
         except ForeignNonce:  # found while the key was not at hand, so that nothing could be signed

@@ -43,10 +43,10 @@ class Program:
     strangers: list[str] = field(default_factory=list)  # hashes of another program's transactions
 
     @contextlib.contextmanager
-    def another(self, url: str | None = None, **changes: Any) -> Iterator[Call]:
-        """One more client of the same account and journal; through the proxy unless another URL is given."""
+    def another(self, *urls: str, **changes: Any) -> Iterator[Call]:
+        """One more client of the same account and journal; through the proxy unless there are other URLs."""
         arguments = {"private_key": self.case.key, "journal": self.journal, "timeout": self.timeout} | changes
-        with opened(self.case.through(url or self.proxy.url), self.loop, **arguments) as call:
+        with opened(self.case.through(*(urls or (self.proxy.url,))), self.loop, **arguments) as call:
             yield call
 
     def stranger(self, nonce: int | None = None) -> None:
@@ -61,18 +61,12 @@ class Program:
             wait_until(lambda: rpc(RECEIPT, sent), PATIENCE, "a stranger's transaction")
 
     def at_the_send(
-        self,
-        before: Callable[[], None] | None = None,
-        after: Callable[[], None] | None = None,
-        *,
-        first: bool,
+        self, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
     ) -> None:
-        """Do something before and after the next send; `first` keeps back receipts until then."""
+        """Do something before the next send goes to the node, and after it was there."""
         begun, answered = threading.Event(), threading.Event()
 
         def hold(method: str) -> None:
-            if method == RECEIPT and first:
-                assert answered.wait(PATIENCE)
             if method == SEND and not begun.is_set():
                 begun.set()
                 if before:

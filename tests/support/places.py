@@ -20,13 +20,13 @@ NOWHERE = "0x" + "11" * 20
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault for one program, and the client that is asked; others that it opens go to `url`."""
+    """One fault for one program, and the client that is asked; others that it opens go to `urls`."""
 
     program: Program
     key: str
     fault: Fault
     call: Call
-    url: str | None = None
+    urls: tuple[str, ...] = ()
 
     @property
     def amount(self) -> int:
@@ -90,7 +90,7 @@ def lose_the_connection(cell: Cell) -> None:
 
 
 def publish_from_another_client(cell: Cell) -> Any:
-    with cell.program.another(cell.url) as call:
+    with cell.program.another(*cell.urls) as call:
         return replace(cell, call=call).publish()
 
 
@@ -167,9 +167,18 @@ def set_up(cell: Cell, place: Place) -> None:
     work, proxy = place.work, cell.program.proxy
     work.prepare(cell)
     before, after = (step and partial(step, cell) for step in (work.before_send, work.after_send))
-    if place.after or before or after:
-        cell.program.at_the_send(before, after, first=place.method != SEND)
+    if before or after:
+        cell.program.at_the_send(before, after)
     first = None
     for method in place.after:
         first = proxy.order(method, Fault.NONE, after=first)
     proxy.order(place.method, cell.fault, skip=place.skip, after=first)
+    if place.method != SEND and (place.after or before or after):
+        no_look_before_the_send(cell.program)
+
+
+def no_look_before_the_send(program: Program) -> None:
+    """The client first hears of a receipt when the node has had its transaction."""
+    sends = [order for order in program.proxy.orders if order.method == SEND]
+    sent = sends[0] if sends else program.proxy.order(SEND, Fault.NONE)
+    program.proxy.order(RECEIPT, Fault.NONE, after=sent, hold=True)

@@ -10,6 +10,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,8 @@ UNSEEN = {  # what the node never hears of
 class Order:
     """A fault for the next `times` requests that hold a method, after `skip` of them that pass.
 
-    It waits until the order `after` is used up and the node has had the last request of that one.
+    It waits until the order `after` is used up and the node has had the last request of that one; with
+    `hold`, requests that hold the method wait for that too.
     """
 
     method: str
@@ -47,7 +49,13 @@ class Order:
     times: int
     skip: int = 0
     after: Order | None = None
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    hold: bool = False
+    over: Future[None] = field(default_factory=Future)
+
+    def end(self) -> None:
+        """Note that the node has had a request of this order."""
+        if not self.times and not self.over.done():
+            self.over.set_result(None)
 
 
 @dataclass
@@ -93,10 +101,17 @@ class Proxy:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def order(
-        self, method: str, fault: Fault, times: int = 1, *, skip: int = 0, after: Order | None = None
+        self,
+        method: str,
+        fault: Fault,
+        times: int = 1,
+        *,
+        skip: int = 0,
+        after: Order | None = None,
+        hold: bool = False,
     ) -> Order:
         """Let the next requests that hold this method ("*" for any) fail so."""
-        order = Order(method, fault, times, skip, after)
+        order = Order(method, fault, times, skip, after, hold)
         with self._lock:
             self.orders.append(order)
         return order
@@ -120,7 +135,9 @@ class Proxy:
                 due = self._rate.draw(methods)
             if due is not None:
                 self.faults[due.method, due.fault] += 1
-                self._replaced = self._replaced or due.fault is Fault.REPLACED
+            if due is not None and due.fault is Fault.REPLACED:
+                self._replaced = True
+                due.end()
             return self._of_another_node(methods) if self._replaced else due
 
     @staticmethod
@@ -130,7 +147,7 @@ class Proxy:
 
     def _ordered(self, methods: list[str]) -> Order | None:
         for order in self.orders:
-            if order.after is not None and not order.after.over.is_set():
+            if order.after is not None and not order.after.over.done():
                 continue
             if order.times and (order.method in methods or order.method == "*"):
                 if not order.skip:
@@ -140,10 +157,12 @@ class Proxy:
         return None
 
     async def turn(self, methods: list[str]) -> None:
-        """Wait while an order for these methods depends on a request that is with the node."""
+        """Wait while an order for these methods depends on a request that is with the node, or to come."""
         for order in list(self.orders):
-            if order.after is not None and not order.after.times and order.method in (*methods, "*"):
-                await order.after.over.wait()
+            if order.after is None or order.method not in (*methods, "*"):
+                continue
+            if order.hold or not order.after.times:
+                await asyncio.shield(asyncio.wrap_future(order.after.over))
 
     def noted(self, calls: list[Call]) -> list[str]:
         """Remember a request; its methods."""
@@ -181,8 +200,8 @@ class _Server:
         except (aiohttp.ClientError, TimeoutError):  # the node is down or hangs
             return _page(502, BAD_GATEWAY)
         finally:
-            if order is not None and not order.times:
-                order.over.set()
+            if order is not None:
+                order.end()
         return await self._reply(request, fault, answer)
 
     async def _reply(self, request: web.BaseRequest, fault: Fault | None, answer: bytes) -> web.Response:
