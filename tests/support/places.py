@@ -13,6 +13,7 @@ from ogpu.errors import ContractMissing
 from tests.support.cells import RECEIPT, Call, Program
 from tests.support.faults import SEND, Fault
 from tests.support.invariants import deposit_key
+from tests.support.proxy import Order
 
 COUNT, BLOCK, HEAD = "eth_getTransactionCount", "eth_getBlockByNumber", "eth_blockNumber"
 NOWHERE = "0x" + "11" * 20
@@ -162,7 +163,7 @@ PLACES = {
 METHODS = {place.method for place in PLACES.values()}
 
 
-def set_up(cell: Cell, place: Place) -> None:
+def set_up(cell: Cell, place: Place) -> Order:
     """Order the fault, and what its place needs."""
     work, proxy = place.work, cell.program.proxy
     work.prepare(cell)
@@ -172,9 +173,10 @@ def set_up(cell: Cell, place: Place) -> None:
     first = None
     for method in place.after:
         first = proxy.order(method, Fault.NONE, after=first)
-    proxy.order(place.method, cell.fault, skip=place.skip, after=first)
+    fault = proxy.order(place.method, cell.fault, skip=place.skip, after=first)
     if place.method != SEND and (place.after or before or after):
         no_look_before_the_send(cell.program)
+    return fault
 
 
 def no_look_before_the_send(program: Program) -> None:
