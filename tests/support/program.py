@@ -96,8 +96,6 @@ class _Program:
             keys, infos = arguments
             results = await client.publish_tasks(infos, idempotency_keys=keys, return_exceptions=True)
             return [_answer(result) for result in results]
-        if order == "deposit":
-            return (await client.vault.deposit(*arguments)).hash
         if order in ("bump", "cancel"):
             return (await getattr(client, order)(*arguments)).state.value
         assert order == "recover", order
