@@ -15,20 +15,19 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.support.machine import Machine
 from tests.support.stage import Stage
 
-EXAMPLES = 300
-ROUND = 1_000  # examples under one seed in a long run
-STEPS = 12
+HISTORIES, STEPS = 300, 12  # the steps at most
+LONG_HISTORIES, LONG_STEPS = 500, 30  # the same under each seed of a long run
 STORED = Path(__file__).parents[2] / ".hypothesis" / "examples"
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # what depends on time cannot be shrunk
 
 
-def play(machine: Callable[[], Machine], examples: int, number: int) -> None:
-    """Play so many histories of that seed."""
+def play(machine: Callable[[], Machine], number: int, histories: int, steps: int) -> None:
+    """Play so many histories of that seed, of so many steps at most."""
     run_state_machine_as_test(
         seed(number)(machine),  # type: ignore[arg-type]  # a function will do, says its documentation
         settings=settings(
-            max_examples=examples,
-            stateful_step_count=STEPS,
+            max_examples=histories,
+            stateful_step_count=steps,
             deadline=None,
             derandomize=False,
             print_blob=True,
@@ -56,11 +55,12 @@ def test_any_history_executes_each_key_once_or_reports_a_failure(
     machine: Callable[[], Machine], pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hours = pytestconfig.getoption("--long")
+    many = (LONG_HISTORIES, LONG_STEPS) if hours else (HISTORIES, STEPS)
     end, number = time.monotonic() + 3600 * hours, chosen_seed(pytestconfig)
     while True:
         with capsys.disabled():
             print(f"\nstate machine: --hypothesis-seed={number}")
-        play(machine, ROUND if hours else EXAMPLES, number)
+        play(machine, number, *many)
         if time.monotonic() >= end:
             break
         number = secrets.randbits(64)
