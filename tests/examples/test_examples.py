@@ -172,34 +172,3 @@ def test_every_example_is_tested() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     untested = [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text]
     assert not untested
-
-
-# --- the README's own code
-
-
-def program_text(path: Path) -> str:
-    """An example without its docstring."""
-    text = path.read_text(encoding="utf-8")
-    first = ast.parse(text).body[0]
-    assert isinstance(first, ast.Expr)
-    assert first.end_lineno is not None
-    return "\n".join(text.splitlines()[first.end_lineno :]).strip()
-
-
-def python_blocks() -> list[str]:
-    """The Python code of the README and the docs."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    texts = [page.read_text(encoding="utf-8") for page in pages]
-    return [block.strip() for text in texts for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
-
-
-@pytest.mark.parametrize("example", ["first_program.py", "handlers.py"])
-def test_the_readme_shows_the_example(example: str) -> None:
-    assert program_text(EXAMPLES / example) in python_blocks()
-
-
-def test_the_readmes_other_code_runs(working_network: RunningNetwork) -> None:
-    examples = {program_text(path) for path in EXAMPLES.glob("*.py")}
-    others = [block for block in python_blocks() if block not in examples]
-    for block in others:
-        run(block, working_network)

@@ -24,7 +24,11 @@ PAGES = sorted(
         check=True,
     ).stdout.splitlines()
 )
-GUIDES = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
+GENERATED = sorted((ROOT / "docs" / "reference").glob("*.md"))
+GENERATED = [page for page in GENERATED if page.read_text(encoding="utf-8").startswith("<!-- Generated")]
+GUIDES = [
+    page for page in PAGES if (page.parent == ROOT or ROOT / "docs" in page.parents) and page not in GENERATED
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = typer.main.get_command(app)
 
@@ -49,7 +53,7 @@ def options_of(command: str) -> set[str]:
 
 def commands_in(text: str) -> list[tuple[str, list[str]]]:
     """The uses of `ogpu COMMAND` in code, each with the options it names."""
-    code = re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    code = re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
     found = []
     for piece in code:
         for name, rest in re.findall(r"(?:^|[\s(])ogpu ([a-z]+)([^\n;|]*)", piece):
@@ -204,7 +208,7 @@ def test_the_lock_file_has_every_package_that_is_asked_for() -> None:
 
 
 def test_generated_files_say_so_on_their_first_line() -> None:
-    generated = [ROOT / "src/ogpu/sync.py", *(ROOT / "src/ogpu/abi").glob("*.json")]
-    assert len(generated) == 9
+    generated = [ROOT / "src/ogpu/sync.py", *(ROOT / "src/ogpu/abi").glob("*.json"), *GENERATED]
+    assert len(generated) == 11
     for path in generated:
         assert "enerated" in path.read_text(encoding="utf-8").partition("\n")[0], path.name
