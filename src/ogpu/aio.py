@@ -23,10 +23,17 @@ from ogpu.errors import (
     WrongContract,
 )
 from ogpu.networks import Network, resolve_network
-from ogpu.protocol import checks
+from ogpu.protocol import checks, snapshots
 from ogpu.protocol.chain import Chain
+from ogpu.protocol.controller import AsyncController
 from ogpu.protocol.management import Management
 from ogpu.protocol.market import Market
+from ogpu.protocol.nexus import AsyncNexus
+from ogpu.protocol.people import AsyncMaster, AsyncProvider
+from ogpu.protocol.response import AsyncSubmittedResponse
+from ogpu.protocol.source import AsyncSource
+from ogpu.protocol.task import AsyncTask
+from ogpu.protocol.terminal import AsyncTerminal
 from ogpu.protocol.vault import AsyncVault
 from ogpu.rpc.codec import checked_address
 from ogpu.tx.journal import Intent, Journal, State, journal_place
@@ -88,6 +95,9 @@ class AsyncClient:
         self.chain = Chain(network, record, policy, timeout=timeout)
         self.chain.transactions.context.signer_of = self._keys.signer_of
         self.content = ContentClient(upload_url=network.upload_url, gateway_urls=[network.gateway_url])
+        self.nexus = AsyncNexus(self.chain, self._keys)
+        self.controller = AsyncController(self.chain, self._keys)
+        self.terminal = AsyncTerminal(self.chain, self._keys)
         self.vault = AsyncVault(self.chain, self._keys)
         self._market = Market(self.chain, self.content)
         self._management = Management(network.management_url, timeout=timeout)
@@ -114,6 +124,38 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
+
+    def source(self, address: str) -> AsyncSource:
+        """A source by its address; nothing is asked yet."""
+        return AsyncSource(self.chain, self._keys, address, self._market)
+
+    def task(self, address: str) -> AsyncTask:
+        """A task by its address; nothing is asked yet."""
+        return AsyncTask(self.chain, self._keys, address)
+
+    def response(self, address: str) -> AsyncSubmittedResponse:
+        """A response by its address; nothing is asked yet."""
+        return AsyncSubmittedResponse(self.chain, self._keys, address)
+
+    def provider(self, address: str) -> AsyncProvider:
+        """A provider by its address; nothing is asked yet."""
+        return AsyncProvider(self.chain, self._keys, address)
+
+    def master(self, address: str) -> AsyncMaster:
+        """A master by its address; nothing is asked yet."""
+        return AsyncMaster(self.chain, self._keys, address)
+
+    async def sources(self, addresses: Sequence[str] | None = None) -> list[SourceSnapshot]:
+        """The sources at these addresses in their order, or all of the network; all at one block."""
+        wanted = None if addresses is None else checks.check_addresses(addresses, "source")
+        return await snapshots.sources(self.chain, wanted)
+
+    async def tasks(self, addresses: Sequence[str]) -> list[TaskSnapshot]:
+        """The tasks at these addresses in their order, all at one block.
+
+        `ContractMissing` or `WrongContract` names an address where there is none.
+        """
+        return await snapshots.tasks(self.chain, checks.check_addresses(addresses, "task"))
 
     async def publish_source(
         self,
@@ -211,7 +253,7 @@ class AsyncClient:
     ) -> list[Response]:
         """The responses `[lower, upper)` of a task in the order of its attempts; all of them by default."""
         checks.check_range(lower, upper)
-        return await self._market.responses(task_address, lower, upper)
+        return await self.task(task_address).responses(lower, upper)
 
     async def get_confirmed_response(self, task_address: str) -> ConfirmedResponse:
         """The confirmed response of a task, from the network's management service.
@@ -224,7 +266,7 @@ class AsyncClient:
         if data is not None:
             return ConfirmedResponse(address=data["address"], data=data)
         try:
-            task = await self._market.task(address)
+            task = await self.get_task(address)
         except (ContractMissing, WrongContract) as error:
             raise TaskUnknown(
                 f"There is no task at {address} on {self.network.name}.",
@@ -255,29 +297,31 @@ class AsyncClient:
         checks.check_options(nonce, max_retries)
         checks.check_key(idempotency_key)
         options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
-        receipt = await self._market.confirm_response(
-            response_address, self._keys.signer(private_key), options
-        )
-        return receipt.hash
+        signer = self._keys.signer(private_key)
+        response = await self.get_response(response_address)
+        call = self.chain.call("Controller", "confirmResponse", response.address)
+        return (await self.chain.send(call, signer, options)).hash
 
     async def cancel_task(
         self, task_address: str, private_key: str | LocalAccount | Signer | None = None
     ) -> str:
         """Cancel a task that nobody has attempted; the payment goes back. Returns the transaction's hash."""
-        receipt = await self._market.cancel_task(task_address, self._keys.signer(private_key), SendOptions())
-        return receipt.hash
+        signer = self._keys.signer(private_key)
+        task = await self.get_task(task_address)
+        call = self.chain.call("Controller", "cancelTask", task.address)
+        return (await self.chain.send(call, signer)).hash
 
     async def get_source(self, source_address: str) -> SourceSnapshot:
         """A source at the latest block."""
-        return await self._market.source(source_address)
+        return await self.source(source_address).snapshot()
 
     async def get_task(self, task_address: str) -> TaskSnapshot:
         """A task at the latest block."""
-        return await self._market.task(task_address)
+        return await self.task(task_address).snapshot()
 
     async def get_response(self, response_address: str) -> Response:
         """A response at the latest block."""
-        return await self._market.response(response_address)
+        return await self.response(response_address).snapshot()
 
     async def wait_for_response(self, task_address: str, timeout: float = 300) -> Response:
         """Wait until a task has a response, and return it: the confirmed one, else the first.
@@ -289,9 +333,9 @@ class AsyncClient:
         deadline = asyncio.get_running_loop().time() + timeout
         poll = FIRST_POLL
         while True:
-            task = await self._market.task(task_address)
+            task = await self.get_task(task_address)
             if task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
-                responses = await self._market.responses(task_address, 0, None)
+                responses = await self.get_task_responses(task_address)
                 if responses:  # a node that is behind may have none yet
                     return next((r for r in responses if r.confirmed), responses[0])
             if task.status is TaskStatus.EXPIRED:
@@ -318,8 +362,8 @@ class AsyncClient:
         """Whether a task can have no response any more, though nobody has marked it EXPIRED."""
         if task.expiry_time > time.time():
             return False
-        _, chain_time = await self.chain.head()
-        return task.expiry_time <= max(chain_time, int(time.time()) - CLOCK_SLACK)
+        block = await self.chain.head()
+        return task.expiry_time <= max(block.timestamp, int(time.time()) - CLOCK_SLACK)
 
     async def fetch_result(self, response: Response) -> Any:
         """The JSON result that a response links to, checked against its CID.

@@ -43,6 +43,7 @@ OGPUError
 │   ├── RPCInvalidResponse           an answer that is not JSON-RPC
 │   ├── RPCRateLimited
 │   ├── NodeBehind                   a replica that has not seen a block yet
+│   ├── Reorganised                  the chain dropped the block that was being read
 │   ├── RPCFailed                    the node's own error: code and message
 │   ├── WrongChain                   the node serves another chain
 │   └── ManagementUnavailable
@@ -304,6 +305,10 @@ class RPCRateLimited(NetworkError):
 
 class NodeBehind(NetworkError):
     """The node has not seen a block that another node of the chain has."""
+
+
+class Reorganised(NetworkError):
+    """The chain dropped the block that was being read, again and again."""
 
 
 class RPCFailed(NetworkError):

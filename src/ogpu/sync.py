@@ -7,73 +7,1193 @@ import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ogpu.aio import AsyncClient
+from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
 from ogpu.portal import Portal
 from ogpu.protocol.checks import check_policy, check_timeout
+from ogpu.rpc.codec import checked_address
 from ogpu.tx.journal import Intent, Journal, State
 from ogpu.tx.state import Cost, Policy, Receipt
 from ogpu.types import (
     ConfirmedResponse,
+    DeliveryMethod,
+    Environment,
+    MasterSnapshot,
     Progress,
+    ProviderSnapshot,
     Response,
+    ResponseParams,
+    ResponseStatus,
     SourceInfo,
+    SourceParams,
     SourceSnapshot,
+    SourceStatus,
     TaskInfo,
+    TaskParams,
     TaskSnapshot,
+    TaskStatus,
     VaultAccount,
 )
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
+    from ogpu.tx.keys import Key
     from ogpu.tx.signer import Signer
+    from ogpu.types import Role
+
+E = TypeVar("E", bound=ProtocolEvent)
 
 
-class Vault:
-    """Calls of the Vault contract. Without `private_key=` the client's own key signs."""
+class Nexus:
+    """Calls of the Nexus contract. Without `private_key=` or `role=`, a call's usual role signs."""
 
     def __init__(self, client: Client) -> None:
         self._client = client  # which would close when nobody held it
         self._portal = client._portal
 
+    @property
+    def address(self) -> str:
+        """Where it is, checksummed."""
+        return checked_address(self._client.network.contract("NEXUS"))
+
+    def source_count(self) -> int:
+        """How many sources were ever published, inactive ones among them."""
+        return self._portal.call(lambda core: core.nexus.source_count())
+
+    def sources(self, lower: int = 0, upper: int | None = None) -> list[str]:
+        """The sources at the places `[lower, upper)`, in the order of their publication; all by default."""
+        return self._portal.call(lambda core: core.nexus.sources(lower, upper))
+
+    def source_at(self, place: int) -> str:
+        """The source at a place, from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.nexus.source_at(place))
+
+    def source_of(self, client: str, place: int) -> str:
+        """A client's source by its place among that client's, from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.nexus.source_of(client, place))
+
+    def source_id(self, source: str) -> int:
+        """The number of a source, from 1; 0 when the Nexus does not know it."""
+        return self._portal.call(lambda core: core.nexus.source_id(source))
+
+    def active_source_count(self, client: str) -> int:
+        """How many active sources a client has; its stake must cover them."""
+        return self._portal.call(lambda core: core.nexus.active_source_count(client))
+
+    def client_at(self, place: int) -> str:
+        """An account that has published a source, by its place from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.nexus.client_at(place))
+
+    def check_controller(self, account: str) -> bool:
+        """Whether an account has the protocol's CONTROLLER role."""
+        return self._portal.call(lambda core: core.nexus.check_controller(account))
+
+    def controller_role(self) -> bytes:
+        """The id of the CONTROLLER role: 32 bytes."""
+        return self._portal.call(lambda core: core.nexus.controller_role())
+
+    def provider_role(self) -> bytes:
+        """The id of the PROVIDER role, which each paired provider has: 32 bytes."""
+        return self._portal.call(lambda core: core.nexus.provider_role())
+
+    def manager(self) -> str:
+        """The address of the Manager contract."""
+        return self._portal.call(lambda core: core.nexus.manager())
+
+    def terminal(self) -> str:
+        """The address of the Terminal contract."""
+        return self._portal.call(lambda core: core.nexus.terminal())
+
+    def vault(self) -> str:
+        """The address of the Vault contract."""
+        return self._portal.call(lambda core: core.nexus.vault())
+
+    def owner(self) -> str:
+        """The account that administers the contract."""
+        return self._portal.call(lambda core: core.nexus.owner())
+
+    def publish_source(
+        self,
+        params: SourceParams,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Publish a source whose metadata is uploaded already; returns its address.
+
+        For `params.client` or its agent. Reverts with `NotClient`, `NotEligible` (stake, counting this
+        source) or `InvalidEnvironment`. `client.publish_source()` uploads the metadata as well."""
+        return self._portal.call(
+            lambda core: core.nexus.publish_source(
+                params, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def update_source(
+        self,
+        source: str,
+        params: SourceParams,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Replace a source's terms; tasks that exist keep theirs.
+
+        For the source's client or its agent, while it is active. Reverts with `NotClient`, `SourceInactive`
+        or `InvalidEnvironment`. `client.source(…).update()` uploads new metadata as well."""
+        return self._portal.call(
+            lambda core: core.nexus.update_source(
+                source, params, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def inactivate_source(
+        self,
+        source: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """End a source for good; tasks that exist run on.
+
+        For the source's client or its agent. Reverts with `NotClient` or `SourceInactive`."""
+        return self._portal.call(
+            lambda core: core.nexus.inactivate_source(
+                source, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def register(
+        self,
+        source: str,
+        provider: str,
+        environment: Environment,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Register a paired provider to a source, with one environment that the source offers.
+
+        For the provider, its master, or the master's agent (`role="master"`, `role="agent"`). Reverts with
+        `NotAgent`, `NotProvider` (not paired), `AlreadyRegistered`, `InvalidEnvironment`, `NotEligible`
+        (lockup) or `SourceInactive`."""
+        return self._portal.call(
+            lambda core: core.nexus.register(
+                source,
+                provider,
+                environment,
+                private_key=private_key,
+                role=role,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def unregister(
+        self,
+        source: str,
+        provider: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Take a provider off a source; what it has attempted stays.
+
+        For the provider, its master, or the master's agent. Reverts with `NotAgent` or `NotRegistered`."""
+        return self._portal.call(
+            lambda core: core.nexus.unregister(
+                source, provider, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def attempt(
+        self,
+        task: str,
+        provider: str,
+        suggested_payment: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Take a task on for a provider, and suggest a price (wei, at most the task's payment).
+
+        For the provider, its master, or the master's agent. Reverts with `NotAgent`, `NotRegistered`,
+        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `InsufficientPayment` or `InvalidStatus`. Past the
+        expiry it does not revert: it marks the task EXPIRED and refunds its client."""
+        return self._portal.call(
+            lambda core: core.nexus.attempt(
+                task,
+                provider,
+                suggested_payment,
+                private_key=private_key,
+                role=role,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def submit_response(
+        self,
+        params: ResponseParams,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Answer a task that was attempted; returns the address of the new Response.
+
+        For the provider itself only. `params.payment` is its price (wei). Under first response the first
+        answer is final and gets the task's whole payment. Reverts with `NotProvider`, `NotAttempted`,
+        `AlreadySubmitted`, `Expired`, `InsufficientPayment` or `InvalidStatus`."""
+        return self._portal.call(
+            lambda core: core.nexus.submit_response(
+                params, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.nexus.events(kind, first_block, last_block))
+
+
+class Controller:
+    """Calls of the Controller contract. Without `private_key=` or `role=`, the client's key signs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+
+    @property
+    def address(self) -> str:
+        """Where it is, checksummed."""
+        return checked_address(self._client.network.contract("CONTROLLER"))
+
+    def nexus(self) -> str:
+        """The address of the Nexus contract."""
+        return self._portal.call(lambda core: core.controller.nexus())
+
+    def terminal(self) -> str:
+        """The address of the Terminal contract."""
+        return self._portal.call(lambda core: core.controller.terminal())
+
+    def vault(self) -> str:
+        """The address of the Vault contract."""
+        return self._portal.call(lambda core: core.controller.vault())
+
+    def owner(self) -> str:
+        """The account that administers the contract."""
+        return self._portal.call(lambda core: core.controller.owner())
+
+    def publish_task(
+        self,
+        params: TaskParams,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Publish a task whose config is uploaded already; returns its address.
+
+        Anyone may; the sender becomes the task's client, and its Vault balance pays. Reverts with
+        `SourceInactive`, `InsufficientPayment`, `InvalidExpiry` or `InsufficientBalance`.
+        `client.publish_task()` uploads the config as well, and says beforehand what would fail."""
+        return self._portal.call(
+            lambda core: core.controller.publish_task(
+                params, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def cancel_task(
+        self,
+        task: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Cancel a task that nobody has attempted; its payment goes back to its client's Vault balance.
+
+        For the task's client or its agent (`role="agent"`). Reverts with `NotClient`, `InvalidStatus` or
+        `AlreadyFinalized`."""
+        return self._portal.call(
+            lambda core: core.controller.cancel_task(
+                task, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def confirm_response(
+        self,
+        response: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Confirm a response: its provider gets its price, the client the rest, and the task is final.
+
+        For the task's client or its agent, under manual confirmation. Reverts with `NotClient`,
+        `AlreadyConfirmed`, `AlreadyFinalized` or `InvalidStatus`."""
+        return self._portal.call(
+            lambda core: core.controller.confirm_response(
+                response, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.controller.events(kind, first_block, last_block))
+
+
+class Terminal:
+    """Calls of the Terminal contract. Without `private_key=` or `role=`, a call's usual role signs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+
+    @property
+    def address(self) -> str:
+        """Where it is, checksummed."""
+        return checked_address(self._client.network.contract("TERMINAL"))
+
+    def master_of(self, provider: str) -> str | None:
+        """The master that a provider is paired with."""
+        return self._portal.call(lambda core: core.terminal.master_of(provider))
+
+    def provider_of(self, master: str) -> str | None:
+        """The provider that a master is paired with."""
+        return self._portal.call(lambda core: core.terminal.provider_of(master))
+
+    def is_master(self, account: str) -> bool:
+        """Whether an account is a paired master."""
+        return self._portal.call(lambda core: core.terminal.is_master(account))
+
+    def is_provider(self, account: str) -> bool:
+        """Whether an account is a paired provider."""
+        return self._portal.call(lambda core: core.terminal.is_provider(account))
+
+    def is_agent_of(self, account: str, agent: str) -> bool:
+        """Whether an account has named an agent itself."""
+        return self._portal.call(lambda core: core.terminal.is_agent_of(account, agent))
+
+    def get_is_agent_of(self, master: str, agent: str) -> bool:
+        """Whether an agent acts for a master: one that it has named, or the default agent unless disabled."""
+        return self._portal.call(lambda core: core.terminal.get_is_agent_of(master, agent))
+
+    def default_agent_disabled(self, master: str) -> bool:
+        """Whether a master refuses the network's default agent."""
+        return self._portal.call(lambda core: core.terminal.default_agent_disabled(master))
+
+    def base_data_of(self, provider: str) -> str:
+        """What a provider has published of itself; anybody may have written anything."""
+        return self._portal.call(lambda core: core.terminal.base_data_of(provider))
+
+    def live_data_of(self, provider: str) -> str:
+        """What a provider has published of its present state; anybody may have written anything."""
+        return self._portal.call(lambda core: core.terminal.live_data_of(provider))
+
+    def provider_role(self) -> bytes:
+        """The id of the PROVIDER role, which each paired provider has: 32 bytes."""
+        return self._portal.call(lambda core: core.terminal.provider_role())
+
+    def manager(self) -> str:
+        """The address of the Manager contract."""
+        return self._portal.call(lambda core: core.terminal.manager())
+
+    def vault(self) -> str:
+        """The address of the Vault contract."""
+        return self._portal.call(lambda core: core.terminal.vault())
+
+    def owner(self) -> str:
+        """The account that administers the contract."""
+        return self._portal.call(lambda core: core.terminal.owner())
+
+    def announce_provider(
+        self,
+        provider: str,
+        amount: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """The master's half of a pairing; `amount` (wei of the sender's coin) becomes the provider's lockup.
+
+        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotProvider`."""
+        return self._portal.call(
+            lambda core: core.terminal.announce_provider(
+                provider, amount, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def announce_master(
+        self,
+        master: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """The provider's half of a pairing.
+
+        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotMaster`."""
+        return self._portal.call(
+            lambda core: core.terminal.announce_master(
+                master, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def remove_provider(
+        self,
+        provider: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """End a pairing; the provider keeps its lockup, and may still answer what it has attempted.
+
+        For the provider's master only. Reverts with `NotMaster`."""
+        return self._portal.call(
+            lambda core: core.terminal.remove_provider(
+                provider, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def remove_container(
+        self,
+        provider: str,
+        source: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Tell a provider to drop a source's container: a signal, which changes nothing on chain.
+
+        For the provider's master only. Reverts with `NotMaster`."""
+        return self._portal.call(
+            lambda core: core.terminal.remove_container(
+                provider, source, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_agent(
+        self,
+        agent: str,
+        value: bool,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Let an agent act for the sender, or no longer.
+
+        For clients and masters, so a call names its `role` unless the client has a key of its own. Reverts
+        with `NotMaster` for a paired provider, which can have no agents."""
+        return self._portal.call(
+            lambda core: core.terminal.set_agent(
+                agent, value, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_base_data(
+        self,
+        base_data: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Publish what the sender says of itself; anybody may, and everybody can read it."""
+        return self._portal.call(
+            lambda core: core.terminal.set_base_data(
+                base_data, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_live_data(
+        self,
+        live_data: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Publish what the sender says of its present state; anybody may, and everybody can read it."""
+        return self._portal.call(
+            lambda core: core.terminal.set_live_data(
+                live_data, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_default_agent_disabled(
+        self,
+        value: bool,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Refuse the network's default agent (True), or take it again. For a master, of itself."""
+        return self._portal.call(
+            lambda core: core.terminal.set_default_agent_disabled(
+                value, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.terminal.events(kind, first_block, last_block))
+
+
+class Vault:
+    """Calls of the Vault contract.
+
+    A transaction moves money of whoever signs it, so each names its `role` or `private_key`, unless the
+    client was made with a key of its own; no key is guessed.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+
+    @property
+    def address(self) -> str:
+        """Where it is, checksummed."""
+        return checked_address(self._client.network.contract("VAULT"))
+
     def account(self, address: str) -> VaultAccount:
-        """What the Vault holds for an account."""
+        """All that the Vault holds for an account, at one block."""
         return self._portal.call(lambda core: core.vault.account(address))
+
+    def balance_of(self, account: str) -> int:
+        """What an account may withdraw, lock, or pay tasks with (wei)."""
+        return self._portal.call(lambda core: core.vault.balance_of(account))
+
+    def lockup_of(self, account: str) -> int:
+        """The stake of an account (wei); what was sanctioned is no longer in it."""
+        return self._portal.call(lambda core: core.vault.lockup_of(account))
+
+    def unbonding_of(self, account: str) -> int:
+        """The stake that is on its way back to the balance (wei)."""
+        return self._portal.call(lambda core: core.vault.unbonding_of(account))
+
+    def unbonding_timestamp(self, account: str) -> int:
+        """When the unbonding matures, in Unix seconds; 0 when there is none."""
+        return self._portal.call(lambda core: core.vault.unbonding_timestamp(account))
+
+    def sanction_of(self, account: str) -> int:
+        """The stake that a judge has taken from an account and may give back (wei)."""
+        return self._portal.call(lambda core: core.vault.sanction_of(account))
+
+    def sanctioned_amount(self) -> int:
+        """All stake that judges have taken (wei)."""
+        return self._portal.call(lambda core: core.vault.sanctioned_amount())
+
+    def total_earnings_of(self, account: str) -> int:
+        """All that an account was ever paid for responses (wei)."""
+        return self._portal.call(lambda core: core.vault.total_earnings_of(account))
+
+    def frozen_payment(self, task: str) -> int:
+        """The payment that is held for a task (wei); 0 once it is paid or given back."""
+        return self._portal.call(lambda core: core.vault.frozen_payment(task))
+
+    def is_whitelisted(self, account: str) -> bool:
+        """Whether an account is eligible whatever its stake."""
+        return self._portal.call(lambda core: core.vault.is_whitelisted(account))
+
+    def is_eligible(self, account: str) -> bool:
+        """Whether an account's stake covers its active sources, one at least, or it is whitelisted."""
+        return self._portal.call(lambda core: core.vault.is_eligible(account))
+
+    def min_lockup_per_source(self) -> int:
+        """The stake that a source, and a registration, needs (wei)."""
+        return self._portal.call(lambda core: core.vault.min_lockup_per_source())
+
+    def unbonding_period(self) -> int:
+        """How long stake unbonds, in seconds."""
+        return self._portal.call(lambda core: core.vault.unbonding_period())
+
+    def manager(self) -> str:
+        """The address of the Manager contract."""
+        return self._portal.call(lambda core: core.vault.manager())
+
+    def nexus(self) -> str:
+        """The address of the Nexus contract."""
+        return self._portal.call(lambda core: core.vault.nexus())
+
+    def terminal(self) -> str:
+        """The address of the Terminal contract."""
+        return self._portal.call(lambda core: core.vault.terminal())
 
     def deposit(
         self,
         amount: int,
         account: str | None = None,
         *,
-        private_key: str | LocalAccount | Signer | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
     ) -> Receipt:
-        """Move coin of the sender into the Vault balance of an account (its own by default)."""
-        return self._portal.call(lambda core: core.vault.deposit(amount, account, private_key=private_key))
+        """Move coin (wei) of the sender into the Vault balance of an account, its own by default."""
+        return self._portal.call(
+            lambda core: core.vault.deposit(
+                amount, account, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
 
-    def withdraw(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
-        """Move coin out of the sender's Vault balance to the sender."""
-        return self._portal.call(lambda core: core.vault.withdraw(amount, private_key=private_key))
+    def withdraw(
+        self,
+        amount: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Move wei out of the sender's Vault balance to the sender; reverts with `InsufficientBalance`."""
+        return self._portal.call(
+            lambda core: core.vault.withdraw(
+                amount, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
 
-    def lock(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
-        """Turn Vault balance of the sender into lockup, the stake."""
-        return self._portal.call(lambda core: core.vault.lock(amount, private_key=private_key))
+    def lock(
+        self,
+        amount: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Turn Vault balance of the sender (wei) into lockup, its stake.
 
-    def unbond(self, amount: int, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
-        """Begin to take lockup back; it can be claimed when the unbonding period is over."""
-        return self._portal.call(lambda core: core.vault.unbond(amount, private_key=private_key))
+        Reverts with `InsufficientBalance`."""
+        return self._portal.call(
+            lambda core: core.vault.lock(
+                amount, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
 
-    def claim(self, *, private_key: str | LocalAccount | Signer | None = None) -> Receipt:
-        """Turn unbonded stake that has matured into Vault balance."""
-        return self._portal.call(lambda core: core.vault.claim(private_key=private_key))
+    def unbond(
+        self,
+        amount: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Begin to take lockup (wei) back; it can be claimed when the unbonding period is over.
+
+        A second one adds to the first, and the wait begins anew. Reverts with `InsufficientLockup`, also for
+        0."""
+        return self._portal.call(
+            lambda core: core.vault.unbond(
+                amount, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def cancel_unbonding(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Turn all that unbonds back into lockup.
+
+        Reverts with `NoUnbonding`. The testnet's Vault lacks it."""
+        return self._portal.call(
+            lambda core: core.vault.cancel_unbonding(
+                private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def claim(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Turn unbonded stake that has matured into Vault balance.
+
+        Reverts with `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`."""
+        return self._portal.call(
+            lambda core: core.vault.claim(private_key=private_key, role=role, idempotency_key=idempotency_key)
+        )
 
     def force_release_payment(
-        self, task: str, *, private_key: str | LocalAccount | Signer | None = None
+        self,
+        task: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
     ) -> Receipt:
-        """Take the payment of an expired, unanswered task of the sender back into its Vault balance."""
-        return self._portal.call(lambda core: core.vault.force_release_payment(task, private_key=private_key))
+        """Take the payment of an expired task back into the sender's Vault balance; the task is EXPIRED then.
+
+        For the task's client itself, not its agents. Reverts with `NotClient`, `InvalidExpiry` (too early),
+        `InvalidStatus` or `AlreadyFinalized`."""
+        return self._portal.call(
+            lambda core: core.vault.force_release_payment(
+                task, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.vault.events(kind, first_block, last_block))
+
+
+class Source:
+    """A source. Reading raises `ContractMissing` or `WrongContract` when there is none at the address."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+        self.address = checked_address(address, "source")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def snapshot(self) -> SourceSnapshot:
+        """The source at the latest block."""
+        return self._portal.call(lambda core: core.source(self.address).snapshot())
+
+    def params(self) -> SourceParams:
+        """Its terms as the contract holds them."""
+        return self._portal.call(lambda core: core.source(self.address).params())
+
+    def status(self) -> SourceStatus:
+        """Whether it takes tasks."""
+        return self._portal.call(lambda core: core.source(self.address).status())
+
+    def client(self) -> str:
+        """The account that published it, and may change it."""
+        return self._portal.call(lambda core: core.source(self.address).client())
+
+    def owner(self) -> str:
+        """The contract's owner: a label, without rights."""
+        return self._portal.call(lambda core: core.source(self.address).owner())
+
+    def nexus(self) -> str:
+        """The Nexus that it obeys."""
+        return self._portal.call(lambda core: core.source(self.address).nexus())
+
+    def task_count(self) -> int:
+        """How many tasks it ever had."""
+        return self._portal.call(lambda core: core.source(self.address).task_count())
+
+    def tasks(self, lower: int = 0, upper: int | None = None) -> list[str]:
+        """The addresses of its tasks at the places `[lower, upper)`, oldest first; all by default."""
+        return self._portal.call(lambda core: core.source(self.address).tasks(lower, upper))
+
+    def task_at(self, place: int) -> str:
+        """A task's address by its place, from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.source(self.address).task_at(place))
+
+    def registrant_count(self) -> int:
+        """How many registrations it ever had; those that ended are counted too."""
+        return self._portal.call(lambda core: core.source(self.address).registrant_count())
+
+    def registrants(self, lower: int = 0, upper: int | None = None) -> list[str]:
+        """The providers registered at the places `[lower, upper)`; places of those that left are skipped."""
+        return self._portal.call(lambda core: core.source(self.address).registrants(lower, upper))
+
+    def registrant_at(self, place: int) -> str | None:
+        """The provider registered at a place, from 0.
+
+        None where it left, `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.source(self.address).registrant_at(place))
+
+    def registrant_id(self, provider: str) -> int:
+        """A provider's registration, from 1; 0 when it is not registered."""
+        return self._portal.call(lambda core: core.source(self.address).registrant_id(provider))
+
+    def preferred_environment_of(self, provider: str) -> Environment:
+        """The hardware that a provider registered with; no bit when it is not registered."""
+        return self._portal.call(lambda core: core.source(self.address).preferred_environment_of(provider))
+
+    def update(
+        self,
+        source_info: SourceInfo,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Upload new metadata and replace the terms; tasks that exist keep theirs.
+
+        For its client or an agent, while it is active; raises what `nexus.update_source` raises."""
+        return self._portal.call(
+            lambda core: core.source(self.address).update(
+                source_info, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def inactivate(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """End it for good; tasks that exist run on. For its client or an agent."""
+        return self._portal.call(
+            lambda core: core.source(self.address).inactivate(
+                private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def transfer_ownership(
+        self,
+        new_owner: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Give the label of owner to another account; its client stays who it is. For the owner."""
+        return self._portal.call(
+            lambda core: core.source(self.address).transfer_ownership(
+                new_owner, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.source(self.address).events(kind, first_block, last_block))
+
+
+class Task:
+    """A task. Reading raises `ContractMissing` or `WrongContract` when there is none at the address."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+        self.address = checked_address(address, "task")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def snapshot(self) -> TaskSnapshot:
+        """The task at the latest block."""
+        return self._portal.call(lambda core: core.task(self.address).snapshot())
+
+    def params(self) -> TaskParams:
+        """Its terms as the contract holds them."""
+        return self._portal.call(lambda core: core.task(self.address).params())
+
+    def status(self) -> TaskStatus:
+        """Where it is in its life."""
+        return self._portal.call(lambda core: core.task(self.address).status())
+
+    def source(self) -> str:
+        """The source that it is a call of."""
+        return self._portal.call(lambda core: core.task(self.address).source())
+
+    def payment(self) -> int:
+        """What it pays at most (wei)."""
+        return self._portal.call(lambda core: core.task(self.address).payment())
+
+    def expiry_time(self) -> int:
+        """When it expires, in Unix seconds."""
+        return self._portal.call(lambda core: core.task(self.address).expiry_time())
+
+    def delivery_method(self) -> DeliveryMethod:
+        """How it gets its final response."""
+        return self._portal.call(lambda core: core.task(self.address).delivery_method())
+
+    def owner(self) -> str:
+        """Its client: who confirms, cancels, and gets refunds."""
+        return self._portal.call(lambda core: core.task(self.address).owner())
+
+    def winning_provider(self) -> str | None:
+        """The provider whose response was confirmed."""
+        return self._portal.call(lambda core: core.task(self.address).winning_provider())
+
+    def attempt_count(self) -> int:
+        """How many providers have taken it on."""
+        return self._portal.call(lambda core: core.task(self.address).attempt_count())
+
+    def attempters(self, lower: int = 0, upper: int | None = None) -> list[str]:
+        """The providers of the attempts `[lower, upper)`, first one first; all by default."""
+        return self._portal.call(lambda core: core.task(self.address).attempters(lower, upper))
+
+    def attempter_at(self, place: int) -> str:
+        """The provider of one attempt, by its place from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.task(self.address).attempter_at(place))
+
+    def attempter_id(self, provider: str) -> int:
+        """A provider's attempt, from 1; 0 when it has made none."""
+        return self._portal.call(lambda core: core.task(self.address).attempter_id(provider))
+
+    def attempt_timestamps(self, lower: int = 0, upper: int | None = None) -> list[int]:
+        """When the attempts `[lower, upper)` were made, in Unix seconds; all by default."""
+        return self._portal.call(lambda core: core.task(self.address).attempt_timestamps(lower, upper))
+
+    def attempt_timestamp_at(self, place: int) -> int:
+        """When one attempt was made (Unix seconds), by its place from 0; `ContractReverted` past the last."""
+        return self._portal.call(lambda core: core.task(self.address).attempt_timestamp_at(place))
+
+    def response_of(self, provider: str) -> str | None:
+        """The address of a provider's response, when there is one."""
+        return self._portal.call(lambda core: core.task(self.address).response_of(provider))
+
+    def responses(self, lower: int = 0, upper: int | None = None) -> list[Response]:
+        """The responses `[lower, upper)` in the order of the attempts; all by default."""
+        return self._portal.call(lambda core: core.task(self.address).responses(lower, upper))
+
+    def is_already_submitted(self, data: str) -> bool:
+        """Whether some provider has answered with exactly this data."""
+        return self._portal.call(lambda core: core.task(self.address).is_already_submitted(data))
+
+    def cancel(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Cancel it while nobody has attempted it; the payment goes back. For its client or an agent."""
+        return self._portal.call(
+            lambda core: core.task(self.address).cancel(
+                private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def transfer_ownership(
+        self,
+        new_owner: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Make another account its client, who then confirms and gets refunds. For its client.
+
+        Reverts with `OwnableUnauthorizedAccount`."""
+        return self._portal.call(
+            lambda core: core.task(self.address).transfer_ownership(
+                new_owner, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(lambda core: core.task(self.address).events(kind, first_block, last_block))
+
+
+class SubmittedResponse:
+    """A response. Reading raises `ContractMissing` or `WrongContract` when there is none at the address."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+        self.address = checked_address(address, "response")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def snapshot(self) -> Response:
+        """The response at the latest block."""
+        return self._portal.call(lambda core: core.response(self.address).snapshot())
+
+    def params(self) -> ResponseParams:
+        """What its provider submitted."""
+        return self._portal.call(lambda core: core.response(self.address).params())
+
+    def status(self) -> ResponseStatus:
+        """Whether it was confirmed."""
+        return self._portal.call(lambda core: core.response(self.address).status())
+
+    def timestamp(self) -> int:
+        """When it was submitted, in Unix seconds."""
+        return self._portal.call(lambda core: core.response(self.address).timestamp())
+
+    def confirmed_final(self) -> bool:
+        """Whether it is the one that its task was finalized with."""
+        return self._portal.call(lambda core: core.response(self.address).confirmed_final())
+
+    def owner(self) -> str:
+        """The contract that it obeys: the Nexus."""
+        return self._portal.call(lambda core: core.response(self.address).owner())
+
+    def confirm(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Pay its provider and finish its task; raises what `controller.confirm_response` raises.
+
+        For the task's client or an agent."""
+        return self._portal.call(
+            lambda core: core.response(self.address).confirm(
+                private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def events(self, kind: type[E], first_block: int = 0, last_block: int | None = None) -> list[E]:
+        """The events of one kind that the contract emitted in these blocks, both included, in order.
+
+        `last_block=None` is the latest block. `InvalidInput` for a kind that this contract does not emit."""
+        return self._portal.call(
+            lambda core: core.response(self.address).events(kind, first_block, last_block)
+        )
+
+
+class Provider:
+    """A provider. It signs itself (`PROVIDER_PRIVATE_KEY`) unless a call names another role or key."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+        self.address = checked_address(address, "provider")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def snapshot(self) -> ProviderSnapshot:
+        """Its master, its data, its money in the Vault, and the sources that it is registered to."""
+        return self._portal.call(lambda core: core.provider(self.address).snapshot())
+
+    def announce_master(
+        self,
+        master: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Its half of a pairing; raises what `terminal.announce_master` raises."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).announce_master(
+                master, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def register(
+        self,
+        source: str,
+        environment: Environment,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Register it to a source; raises what `nexus.register` raises."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).register(
+                source, environment, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def unregister(
+        self,
+        source: str,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Take it off a source; raises what `nexus.unregister` raises."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).unregister(
+                source, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def attempt(
+        self,
+        task: str,
+        suggested_payment: int,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Take a task on and suggest a price (wei); raises what `nexus.attempt` raises."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).attempt(
+                task, suggested_payment, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def submit_response(
+        self,
+        task: str,
+        data: str,
+        payment: int,
+        *,
+        private_key: Key | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Answer a task, normally with a result's link, for a price (wei); the address of the Response.
+
+        With the provider's own key only; raises what `nexus.submit_response` raises."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).submit_response(
+                task, data, payment, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+
+class Master:
+    """A master. It signs itself (`MASTER_PRIVATE_KEY`) unless a call names another key."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client  # which would close when nobody held it
+        self._portal = client._portal
+        self.address = checked_address(address, "master")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def snapshot(self) -> MasterSnapshot:
+        """Its provider, whether it refuses the default agent, and its money in the Vault."""
+        return self._portal.call(lambda core: core.master(self.address).snapshot())
+
+    def is_agent(self, agent: str) -> bool:
+        """Whether an agent acts for it: one that it has named, or the default agent unless disabled."""
+        return self._portal.call(lambda core: core.master(self.address).is_agent(agent))
+
+    def announce_provider(
+        self,
+        provider: str,
+        amount: int,
+        *,
+        private_key: Key | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Its half of a pairing; `amount` (wei of its coin) becomes the provider's lockup."""
+        return self._portal.call(
+            lambda core: core.master(self.address).announce_provider(
+                provider, amount, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_agent(
+        self, agent: str, value: bool, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Let an agent act for it, or no longer."""
+        return self._portal.call(
+            lambda core: core.master(self.address).set_agent(
+                agent, value, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+    def remove_provider(
+        self, provider: str, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """End the pairing; raises what `terminal.remove_provider` raises."""
+        return self._portal.call(
+            lambda core: core.master(self.address).remove_provider(
+                provider, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
 
 
 class Client:
@@ -104,6 +1224,9 @@ class Client:
                 chosen, private_key=private_key, timeout=timeout, journal=journal, policy=policy
             )
         )
+        self.nexus = Nexus(self)
+        self.controller = Controller(self)
+        self.terminal = Terminal(self)
         self.vault = Vault(self)
         self._finalizer = weakref.finalize(self, self._portal.close)  # also at the interpreter's exit
 
@@ -121,6 +1244,36 @@ class Client:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network.name!r}, chain_id={self.network.chain_id})"
+
+    def source(self, address: str) -> Source:
+        """A source by its address; nothing is asked yet."""
+        return Source(self, address)
+
+    def task(self, address: str) -> Task:
+        """A task by its address; nothing is asked yet."""
+        return Task(self, address)
+
+    def response(self, address: str) -> SubmittedResponse:
+        """A response by its address; nothing is asked yet."""
+        return SubmittedResponse(self, address)
+
+    def provider(self, address: str) -> Provider:
+        """A provider by its address; nothing is asked yet."""
+        return Provider(self, address)
+
+    def master(self, address: str) -> Master:
+        """A master by its address; nothing is asked yet."""
+        return Master(self, address)
+
+    def sources(self, addresses: Sequence[str] | None = None) -> list[SourceSnapshot]:
+        """The sources at these addresses in their order, or all of the network; all at one block."""
+        return self._portal.call(lambda core: core.sources(addresses))
+
+    def tasks(self, addresses: Sequence[str]) -> list[TaskSnapshot]:
+        """The tasks at these addresses in their order, all at one block.
+
+        `ContractMissing` or `WrongContract` names an address where there is none."""
+        return self._portal.call(lambda core: core.tasks(addresses))
 
     def publish_source(
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+Role: TypeAlias = Literal["client", "provider", "master", "agent"]  # whose key signs
 
 
 class DeliveryMethod(IntEnum):
@@ -180,6 +183,69 @@ class ConfirmedResponse:
 
 
 @dataclass(frozen=True)
+class SourceParams:
+    """A source's terms as the contracts hold them. Amounts in wei, times in Unix seconds.
+
+    `last_update_time` is stamped by the contract, whatever is given.
+    """
+
+    client: str
+    image_metadata_url: str
+    image_environments: Environment
+    min_payment: int
+    min_available_lockup: int
+    max_expiry_duration: int
+    privacy_enabled: bool = False
+    optional_params_url: str = ""
+    delivery_method: DeliveryMethod = DeliveryMethod.MANUAL_CONFIRMATION
+    last_update_time: int = 0
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> SourceParams:
+        """The terms from the contracts' own order; `ValueError` for a number outside its enumeration."""
+        return cls(
+            client=values[0],
+            image_metadata_url=values[1],
+            image_environments=Environment(values[2]),
+            min_payment=values[3],
+            min_available_lockup=values[4],
+            max_expiry_duration=values[5],
+            privacy_enabled=values[6],
+            optional_params_url=values[7],
+            delivery_method=DeliveryMethod(values[8]),
+            last_update_time=values[9],
+        )
+
+
+@dataclass(frozen=True)
+class TaskParams:
+    """A task's terms as the contracts hold them: `config` is a URL, `payment` is in wei."""
+
+    source: str
+    config: str
+    expiry_time: int
+    payment: int
+
+
+@dataclass(frozen=True)
+class ResponseParams:
+    """A response as the contracts hold it: `data` is normally a URL, `payment` the price in wei."""
+
+    task: str
+    provider: str
+    data: str
+    payment: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A provider that took a task on: the price that it suggested is in the `Attempted` event."""
+
+    provider: str
+    timestamp: int
+
+
+@dataclass(frozen=True)
 class SourceSnapshot:
     """A source as it was at one block. Payments and lockups in wei, durations in seconds."""
 
@@ -194,6 +260,9 @@ class SourceSnapshot:
     status: SourceStatus
     task_count: int
     registrant_count: int
+    last_update_time: int
+    privacy_enabled: bool
+    optional_params_url: str
 
 
 @dataclass(frozen=True)
@@ -225,3 +294,25 @@ class VaultAccount:
     earned: int
     whitelisted: bool
     eligible: bool
+
+
+@dataclass(frozen=True)
+class ProviderSnapshot:
+    """A provider as it was at one block; `master` is None while it is not paired."""
+
+    address: str
+    master: str | None
+    base_data: str
+    live_data: str
+    vault: VaultAccount
+    sources: tuple[str, ...]  # where it is registered
+
+
+@dataclass(frozen=True)
+class MasterSnapshot:
+    """A master as it was at one block; `provider` is None while it is not paired."""
+
+    address: str
+    provider: str | None
+    default_agent_disabled: bool
+    vault: VaultAccount

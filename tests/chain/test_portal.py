@@ -119,7 +119,7 @@ def test_waiting_for_a_task_that_expired_unanswered_ends_and_its_payment_comes_b
         bare.rpc("evm_mine")
         with pytest.raises(TaskExpired, match="unanswered: it is NEW"):
             client.wait_for_response(task, timeout=30)
-        client.vault.force_release_payment(task)
+        client.vault.force_release_payment(task, role="client")
         assert client.vault.account(bare.address()).balance == before
         with pytest.raises(TaskExpired, match="payment went back"):
             client.wait_for_response(task, timeout=10)

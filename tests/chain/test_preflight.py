@@ -135,7 +135,9 @@ def test_what_is_no_address(untouched: Callable[[], str], address: str) -> None:
 def test_a_vault_balance_that_is_short(bare: RunningNetwork, untouched: Callable[[], str]) -> None:
     info = task_info(untouched())
     info.payment = 10**24
-    with pytest.raises(InsufficientVaultBalance, match=r"client\.vault\.deposit\(\d+\)") as caught:
+    with pytest.raises(
+        InsufficientVaultBalance, match=r"client\.vault\.deposit\(\d+, role='client'\)"
+    ) as caught:
         publish_task(info)
     facts = caught.value.facts
     assert facts["account"] == bare.address()

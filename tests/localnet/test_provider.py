@@ -105,7 +105,7 @@ class Stage:
         files[0].write_text(HANDLERS)
         pool = HandlerPool(files, size=2, log=self.lines.append)
         await self._stack.enter_async_context(pool)
-        first, _ = await self.client.chain.head()
+        first = (await self.client.chain.head()).number
         options = {"first_block": first + 1, "poll": 0.05, "report": self.lines.append, **options}
         task = asyncio.create_task(Provider(own, account, pool, **options).run())
         self._stack.push_async_callback(_ended, task)
@@ -287,7 +287,7 @@ def test_a_restart_goes_on_with_what_was_attempted(bare: Run, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
 
     async def story(stage: Stage) -> None:
-        first, _ = await stage.client.chain.head()
+        first = (await stage.client.chain.head()).number
         provider = await stage.provider()
         source = await stage.source()
         task = await stage.task(source, "hold", n=3)

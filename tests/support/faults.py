@@ -139,7 +139,7 @@ def changed(fault: Fault | None, method: str, calls: Sequence[Call], answers: Se
             case Fault.NO_METHOD if ordered:
                 del answer["result"]
                 answer.update(refusal(call, f"the method {method} does not exist", -32601))
-            case Fault.TORN:
+            case Fault.TORN if call["method"] == "eth_call":
                 answer["result"] = f"0x{1:064x}"
             case Fault.WRONG_CHAIN if isinstance(answer["result"], dict) and "hash" in answer["result"]:
                 answer["result"]["hash"] = "0x" + "42" * 32

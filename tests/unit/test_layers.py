@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ogpu"
 # BESIDE; never a higher one.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors", "safejson", "text"),
+    ("events",),
     ("settings",),
     ("networks",),
     ("rpc", "content"),
@@ -32,6 +33,7 @@ NARROW = {
     "service": {"errors", "safejson", "settings", "text", "types"},
     "portal": {"errors"},
     "types": set(),
+    "events": {"types"},
     "errors": set(),
     "safejson": set(),
     "text": set(),

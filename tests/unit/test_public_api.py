@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 import ogpu
+import ogpu.aio
 import ogpu.client
 import ogpu.service
+import ogpu.sync
 from ogpu import errors
 from ogpu.client import (
     ChainConfig,
@@ -204,17 +206,31 @@ def test_chain_config(name: str) -> None:
     assert same_name(signature.return_annotation) == returned
 
 
-def test_the_clients_have_the_same_surface() -> None:
+ITEMS = ("source", "task", "response", "provider", "master")  # ask nothing, so they are no coroutines
+
+FACES = {
+    "Client": "AsyncClient",
+    **{name: f"Async{name}" for name in ("Nexus", "Controller", "Terminal", "Vault")},
+    **{name: f"Async{name}" for name in ("Source", "Task", "SubmittedResponse", "Provider", "Master")},
+}
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_faces_have_the_same_surface(face: str) -> None:
     def surface(kind: type) -> dict[str, str]:
         return {
-            name: str(inspect.signature(value))
-            for name, value in vars(kind).items()
+            name: str(inspect.signature(value)).replace("Async", "")
+            for base in reversed(kind.__mro__[:-1])
+            for name, value in vars(base).items()
             if callable(value) and not name.startswith("_") and name not in ("open", "close")
         }
 
-    assert surface(ogpu.Client) == surface(ogpu.AsyncClient)
-    assert all(inspect.iscoroutinefunction(getattr(ogpu.AsyncClient, name)) for name in surface(ogpu.Client))
-    assert not any(inspect.iscoroutinefunction(getattr(ogpu.Client, name)) for name in surface(ogpu.Client))
+    plain, core = getattr(ogpu.sync, face), getattr(ogpu.aio, FACES[face])
+    assert len(surface(plain)) > 4
+    assert surface(plain) == surface(core)
+    asked = set(surface(plain)) - set(ITEMS if face == "Client" else ())
+    assert all(inspect.iscoroutinefunction(getattr(core, name)) for name in asked)
+    assert not any(inspect.iscoroutinefunction(getattr(plain, name)) for name in surface(plain))
 
 
 def test_the_functions_and_the_client_take_the_same_parameters() -> None:

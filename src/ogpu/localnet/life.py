@@ -96,7 +96,7 @@ class LifeWatcher:
                 await asyncio.wait_for(self._wake.wait(), POLL)
 
     async def _look(self, cursor: BlockCursor) -> None:
-        head, _ = await self._client.chain.head()
+        head = (await self._client.chain.head()).number
         if blocks := cursor.unseen(head, time.monotonic()):
             logs = await self._client.chain.logs("Nexus", PROTOCOL_EVENTS, *blocks)
             cursor.seen(blocks[1])  # before it is shown: what cannot be is not tried for ever

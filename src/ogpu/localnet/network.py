@@ -225,7 +225,7 @@ class LocalNetwork:
         self._run(stack, "node", node.died())
         if self._options.block_time is None:
             self._run(stack, "mining", self._mine_leftovers())
-        first_block, _ = await self._client.chain.head()
+        first_block = (await self._client.chain.head()).number
         self._life = LifeWatcher(self._client, self._report)
         stack.callback(self._life.flush)
         self._run(stack, "event watcher", self._life.run(first_block + 1))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ogpu.errors import (
     ContractMissing,
     ContractReverted,
     OGPUError,
+    Reorganised,
     RPCFailed,
     RPCInvalidResponse,
     WrongContract,
 )
 from ogpu.networks import Network
 from ogpu.rpc.codec import interface
-from ogpu.rpc.transport import BATCH_SIZE, RPC, Request, mapping, quantity, raised
+from ogpu.rpc.transport import BATCH_SIZE, RPC, Request, hash_of, mapping, quantity, raised
 from ogpu.tx.journal import Journal
 from ogpu.tx.manager import TransactionManager
 from ogpu.tx.quote import revert_of
@@ -24,6 +26,11 @@ from ogpu.tx.state import Call, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
+
+T = TypeVar("T")
+
+BATCHES_AT_ONCE = 4  # of one read, so that a distant node is not waited for batch by batch
+READS_AGAIN = 3  # of what a reorganisation, or a block that is just being mined, has torn
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,20 @@ class Read:
     address: str
     function: str
     arguments: tuple[Any, ...] = ()
+
+    def request(self, block: str) -> Request:
+        """The call in JSON-RPC's terms."""
+        data = interface(self.contract).functions[self.function].encode(*self.arguments)
+        return "eth_call", [{"to": self.address, "data": data}, block]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the chain; `timestamp` in Unix seconds."""
+
+    number: int
+    hash: str
+    timestamp: int
 
 
 class Chain:
@@ -62,36 +83,59 @@ class Chain:
         """Send a transaction and wait for its receipt."""
         return await self.transactions.send(call, signer, options)
 
-    async def block(self) -> str:
-        """The latest block's number, for reads that belong together."""
-        return hex(quantity(await self.rpc.call("eth_blockNumber")))
-
-    async def read(self, *reads: Read, block: str = "latest") -> list[Any]:
-        """The decoded results of view calls, in order, at one block."""
-        if block == "latest" and len(reads) >= BATCH_SIZE:
-            block = await self.block()
+    async def read(self, *reads: Read) -> list[Any]:
+        """The decoded results of a few view calls, in order, at the latest block: one request."""
+        assert len(reads) < BATCH_SIZE
         # Asked for with them, the head shows a node that lags; their answers alone would not.
-        head: list[Request] = [("eth_blockNumber", [])] if block == "latest" else []
-        functions = [interface(read.contract).functions[read.function] for read in reads]
-        answers = await self.rpc.batch(
-            head
-            + [
-                ("eth_call", [{"to": read.address, "data": function.encode(*read.arguments)}, block])
-                for read, function in zip(reads, functions, strict=True)
-            ]
-        )
-        results = []
-        for read, function, answer in zip(reads, functions, answers[len(head) :], strict=True):
+        head: Request = ("eth_blockNumber", [])
+        answers = await self.rpc.batch([head, *(read.request("latest") for read in reads)])
+        return await self._decoded(reads, answers[1:], "latest")
+
+    async def at_one_block(self, reading: Callable[[View], Awaitable[T]]) -> T:
+        """The result of reads in as many batches as it takes, all of one block that is still the chain's.
+
+        It is read again when a reorganisation dropped the block meanwhile. So it is, too, when something was
+        not there: a node may show the next block's state under the last one's number for a moment, as anvil
+        does while it mines, and a count read then is past the list that is read after it.
+        """
+        failure: OGPUError
+        for _ in range(READS_AGAIN):
+            block = await self.head()
             try:
-                results.append(function.decode(raised(answer)))
+                return await reading(View(self, block))
+            except Reorganised as error:
+                failure = error
+            except ContractReverted as error:
+                failure = error
+        raise failure
+
+    async def checked_at(self, reads: Sequence[Read], block: Block) -> list[Any]:
+        """The results of one batch at a block, with the proof that the block was still there after it."""
+        at = hex(block.number)
+        requests = [read.request(at) for read in reads]
+        *answers, now = await self.rpc.batch([*requests, ("eth_getBlockByNumber", [at, False])])
+        there = raised(now)  # null when the chain is shorter now
+        if there is None or hash_of(mapping(there).get("hash")) != block.hash:
+            raise Reorganised(
+                f"Block {block.number} was dropped while {self.network.name} was read.",
+                hint="Try again.",
+                facts={"block": block.number, "hash": block.hash},
+            )
+        return await self._decoded(reads, answers, at)
+
+    async def _decoded(self, reads: Sequence[Read], answers: Sequence[Any], block: str) -> list[Any]:
+        results = []
+        for read, answer in zip(reads, answers, strict=True):
+            try:
+                results.append(interface(read.contract).functions[read.function].decode(raised(answer)))
             except (RPCFailed, RPCInvalidResponse) as error:
-                raise await self._explained(read, error) from error
+                raise await self._explained(read, error, block) from error
         return results
 
-    async def _explained(self, read: Read, error: OGPUError) -> OGPUError:
+    async def _explained(self, read: Read, error: OGPUError, block: str) -> OGPUError:
         """Why a view call failed: no contract there, another kind of contract, or the node's own error."""
         facts = {"address": read.address, "expected": read.contract}
-        if await self.rpc.call("eth_getCode", read.address, "latest") in ("0x", "0x0"):
+        if await self.rpc.call("eth_getCode", read.address, block) in ("0x", "0x0"):
             return ContractMissing(
                 f"There is no contract at {read.address} on {self.network.name}; "
                 f"a {read.contract} was expected.",
@@ -118,16 +162,23 @@ class Chain:
             facts={"address": address, "expected": expected},
         )
 
-    async def head(self) -> tuple[int, int]:
-        """The number and timestamp of the latest block."""
+    async def head(self) -> Block:
+        """The latest block."""
         block = mapping(await self.rpc.call("eth_getBlockByNumber", "latest", False))
-        return quantity(block.get("number")), quantity(block.get("timestamp"))
+        return Block(
+            quantity(block.get("number")), hash_of(block.get("hash")), quantity(block.get("timestamp"))
+        )
 
-    async def logs(self, contract: str, events: Sequence[str], first: int, last: int) -> list[dict[str, Any]]:
-        """The raw logs of some events of one of the network's own contracts, both blocks included."""
+    async def logs(
+        self, contract: str, events: Sequence[str], first: int, last: int, *, address: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The raw logs of some events of a contract, both blocks included.
+
+        Of the network's own by default.
+        """
         topics = [interface(contract).events[event].topic for event in events]
         query = {
-            "address": self.network.contract(contract.upper()),
+            "address": address or self.network.contract(contract.upper()),
             "topics": [topics],
             "fromBlock": hex(first),
             "toBlock": hex(last),
@@ -136,3 +187,33 @@ class Chain:
         if not isinstance(answer, list):
             raise RPCInvalidResponse("The node answered eth_getLogs with something else than a list.")
         return answer
+
+
+class View:
+    """The contracts as they were at one block."""
+
+    def __init__(self, chain: Chain, block: Block) -> None:
+        self.chain = chain
+        self.block = block
+
+    async def read(self, *reads: Read) -> list[Any]:
+        """The decoded results of view calls, in order; `Reorganised` when the block is there no more."""
+        room = asyncio.Semaphore(BATCHES_AT_ONCE)
+        size = BATCH_SIZE - 1  # the block itself is asked for in each batch
+
+        async def one(part: Sequence[Read]) -> list[Any]:
+            async with room:
+                return await self.chain.checked_at(part, self.block)
+
+        parts = [reads[start : start + size] for start in range(0, len(reads), size)]
+        tasks = [asyncio.ensure_future(one(part)) for part in parts]
+        try:
+            return [value for values in await asyncio.gather(*tasks) for value in values]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def read_each(self, subjects: Sequence[Sequence[Read]]) -> list[list[Any]]:
+        """The results of several groups of view calls, a list a group."""
+        values = iter(await self.read(*(read for reads in subjects for read in reads)))
+        return [[next(values) for _ in reads] for reads in subjects]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from ogpu.errors import (
     PaymentTooLow,
     SourceInactive,
 )
+from ogpu.rpc.codec import checked_address
 from ogpu.text import shown
 from ogpu.tx.state import Policy
 from ogpu.types import (
     DeliveryMethod,
+    Environment,
     ImageEnvironments,
     Response,
     SourceInfo,
@@ -154,6 +156,47 @@ def check_range(lower: Any, upper: Any) -> None:
         )
 
 
+def check_blocks(first: Any, last: Any) -> None:
+    """Two block numbers, both included."""
+    if not _is_whole(first, 0) or not _is_whole(last, first):
+        raise InvalidInput(
+            f"first_block={shown(first)}, last_block={shown(last)}: they must be whole numbers, the first "
+            "not above the last.",
+            hint="last_block=None means the latest.",
+        )
+
+
+def check_addresses(addresses: Any, what: str) -> list[str]:
+    """Addresses in their EIP-55 spelling."""
+    if isinstance(addresses, str | bytes) or not isinstance(addresses, Iterable):
+        raise InvalidInput(f"The {what} addresses are {shown(addresses)}; they must be a list of addresses.")
+    return [checked_address(address, what) for address in addresses]
+
+
+def check_text(value: Any, name: str) -> str:
+    """Text that UTF-8 can write."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} is {shown(value)}; it must be text.", facts={"field": name})
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{name} holds half a surrogate pair, which UTF-8 cannot write.", facts={"field": name}
+        ) from error
+    return value
+
+
+def check_environment(value: Any, name: str = "environment") -> Environment:
+    """Bits of `Environment`, one at least."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 7:
+        raise InvalidInput(
+            f"{name} is {shown(value)}.",
+            hint="Use Environment.CPU, Environment.NVIDIA or Environment.AMD.",
+            facts={"field": name},
+        )
+    return Environment(value)
+
+
 def check_timeout(value: Any) -> None:
     """How long one request may take: seconds, above 0 and finite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
@@ -194,11 +237,16 @@ def check_source(info: SourceInfo) -> None:
         )
     for name in ("minPayment", "minAvailableLockup", "maxExpiryDuration"):
         check_amount(getattr(info, name), name)
-    if not _is_whole(info.deliveryMethod, 0) or info.deliveryMethod not in list(DeliveryMethod):
+    check_delivery_method(info.deliveryMethod, "deliveryMethod")
+
+
+def check_delivery_method(value: Any, name: str) -> None:
+    """A member of `DeliveryMethod`, or its number."""
+    if not _is_whole(value, 0) or value not in list(DeliveryMethod):
         raise InvalidInput(
-            f"deliveryMethod is {shown(info.deliveryMethod)}.",
+            f"{name} is {shown(value)}.",
             hint="Use DeliveryMethod.MANUAL_CONFIRMATION or DeliveryMethod.FIRST_RESPONSE.",
-            facts={"field": "deliveryMethod"},
+            facts={"field": name},
         )
 
 
@@ -220,8 +268,8 @@ def check_stake(client: str, stake: Stake) -> None:
     raise NotEligible(
         f"{client} may not publish another source: it has {stake.active_sources} active ones and a lockup of "
         f"{coins(stake.lockup)}, and {coins(needed)} is needed.",
-        hint=f"Deposit and lock the rest: client.vault.deposit({needed - stake.lockup}) and "
-        f"client.vault.lock({needed - stake.lockup}).",
+        hint=f"Deposit and lock the rest: client.vault.deposit({needed - stake.lockup}, role='client') "
+        f"and client.vault.lock({needed - stake.lockup}, role='client').",
         facts={"account": client, "needed": needed, "available": stake.lockup},
     )
 
@@ -267,7 +315,7 @@ def check_task_for_source(
     if balance < info.payment:
         raise InsufficientVaultBalance(
             f"The Vault balance of {client} is {coins(balance)}; the payment is {coins(info.payment)}.",
-            hint=f"Deposit at least the rest: client.vault.deposit({info.payment - balance}).",
+            hint=f"Deposit at least the rest: client.vault.deposit({info.payment - balance}, role='client').",
             facts={"account": client, "needed": info.payment, "available": balance},
         )
 

@@ -1,4 +1,4 @@
-"""Sources, tasks and responses: publishing, reading, confirming and cancelling."""
+"""Publishing sources and tasks: checked, uploaded, paid for, sent."""
 
 from __future__ import annotations
 
@@ -6,47 +6,37 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
 from ogpu.content import ContentClient, cid_of, to_json
 from ogpu.content.urls import gateway_base
 from ogpu.errors import (
     ContractReverted,
-    InvalidInput,
     NotJSON,
     OGPUError,
-    RPCInvalidResponse,
-    TransactionError,
     TransactionUndetermined,
 )
 from ogpu.protocol import checks
-from ogpu.protocol.chain import Chain, Read
-from ogpu.rpc.codec import ZERO_ADDRESS, checked_address, decode_logs
+from ogpu.protocol.chain import Chain
+from ogpu.protocol.published import published
+from ogpu.protocol.snapshots import source_reads, source_snapshot
+from ogpu.rpc.codec import checked_address
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.state import Call, Cost, Receipt, SendOptions
 from ogpu.types import (
     DeliveryMethod,
-    Environment,
     Progress,
-    Response,
     SourceInfo,
+    SourceParams,
     SourceSnapshot,
-    SourceStatus,
     TaskInfo,
-    TaskSnapshot,
-    TaskStatus,
 )
 
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
 AT_ONCE = 500  # tasks that are on their way at the same time when many are published
-MOST_SLOTS = 1_000_000  # attempts that a task can have; a contract that claims more is none
-# A node may show the next block's state under the last one's number for a moment, as anvil does while it
-# mines: a count read then is past the list that is read after it.
-TORN_READS = 3
-SLOTS_PER_READ = 500  # attempter slots a call: 16 KB of addresses, well under what nodes answer
 
 
 class Shared:
@@ -110,18 +100,18 @@ class Shared:
         return await self._chain.transactions.gas_of(call, self._sender)
 
     async def _source(self, address: str) -> SourceSnapshot:
-        return source_snapshot(self._chain, address, await self._chain.read(*_source_reads(address)))
+        return source_snapshot(self._chain, address, await self._chain.read(*source_reads(address)))
 
     async def _balance(self) -> tuple[int, int]:
         """The sender's Vault balance, and the latest block's time."""
-        (balance,), (_, block_time) = await asyncio.gather(
+        (balance,), block = await asyncio.gather(
             self._chain.read(self._chain.core("Vault", "getBalanceOf", self._sender)), self._chain.head()
         )
-        return balance, block_time
+        return balance, block.timestamp
 
 
 class Market:
-    """What clients and watchers do with sources, tasks and responses."""
+    """Publishes sources and tasks of one network."""
 
     def __init__(self, chain: Chain, content: ContentClient) -> None:
         self._chain = chain
@@ -154,22 +144,18 @@ class Market:
 
     def _source_call(self, info: SourceInfo, client: str, metadata: bytes, link: str = "") -> Call:
         cid = str(cid_of(metadata))
-        params = (
-            client,
-            link or self._expected_link(cid),
-            int(info.imageEnvs.environments),
-            info.minPayment,
-            info.minAvailableLockup,
-            info.maxExpiryDuration,
-            False,  # privacyEnabled
-            "",  # optionalParamsUrl
-            int(info.deliveryMethod),
-            0,  # lastUpdateTime: the contract stamps it
-        )
+        params = astuple(_params_of(info, client, link or self._expected_link(cid)))
         terms = (info.minPayment, info.minAvailableLockup, info.maxExpiryDuration, int(info.deliveryMethod))
         return replace(
             self._chain.call("Nexus", "publishSource", params), identity=f"publishSource:{cid}:{terms}"
         )
+
+    async def source_params(self, info: SourceInfo, client: str) -> SourceParams:
+        """A source's terms, once its metadata is uploaded."""
+        checks.check_source(info)
+        metadata = to_json(info.metadata())
+        link = await self._content.put_bytes(metadata, "imageMetadata.json", "application/json")
+        return _params_of(info, client, link)
 
     async def publish_task(
         self, info: TaskInfo, signer: Signer, options: SendOptions, shared: Shared | None = None
@@ -265,134 +251,7 @@ class Market:
         return f"{gateway_base(self._chain.network.gateway_url)}/{cid}"
 
     def _published(self, receipt: Receipt, event: str, field: str) -> str:
-        nexus = self._chain.network.contract("NEXUS")
-        try:
-            for name, arguments in decode_logs("Nexus", receipt.logs, nexus):
-                if name == event:
-                    return str(arguments[field])
-        except RPCInvalidResponse as error:
-            raise TransactionError(
-                f"Transaction {receipt.hash} was mined, but its events cannot be read: {error}",
-                hint="It is published; do not publish it again. Look the transaction up.",
-                facts={"hash": receipt.hash},
-            ) from error
-        raise TransactionError(
-            f"Transaction {receipt.hash} was mined, but holds no {event} event of Nexus {nexus}.",
-            hint="The network's contract addresses may be wrong.",
-            facts={"hash": receipt.hash},
-        )
-
-    async def source(self, address: str) -> SourceSnapshot:
-        """A source at the latest block."""
-        address = checked_address(address, "source")
-        return source_snapshot(self._chain, address, await self._chain.read(*_source_reads(address)))
-
-    async def task(self, address: str) -> TaskSnapshot:
-        """A task at the latest block."""
-        address = checked_address(address, "task")
-        return self._task_snapshot(address, await self._chain.read(*_task_reads(address)))
-
-    def _task_snapshot(self, address: str, values: list[Any]) -> TaskSnapshot:
-        params, owner, delivery, status, attempts, winner = values
-        source, config, expiry, payment = params
-        try:
-            return TaskSnapshot(
-                address=address,
-                client=owner,
-                source=source,
-                config_url=config,
-                expiry_time=expiry,
-                payment=payment,
-                delivery_method=DeliveryMethod(delivery),
-                status=TaskStatus(status),
-                attempt_count=attempts,
-                winning_provider=None if winner == ZERO_ADDRESS else winner,
-            )
-        except ValueError as error:  # a number outside its enumeration
-            raise self._chain.wrong_contract("Task", address) from error
-
-    async def responses(self, task: str, lower: int, upper: int | None) -> list[Response]:
-        """The responses `[lower, upper)` of a task, in the order of its attempts; all of them by default."""
-        task = checked_address(task, "task")
-        if lower < 0 or (upper is not None and upper < lower):
-            raise InvalidInput(f"lower={lower}, upper={upper}: they must satisfy 0 <= lower <= upper.")
-        for _ in range(TORN_READS):
-            block = await self._chain.block()
-            try:
-                pages = await self._attempter_slots(task, block)
-                break
-            except ContractReverted as error:
-                torn = error
-        else:
-            raise torn
-        addresses = [address for page in pages for address in page if address != ZERO_ADDRESS]
-        return await self._responses_at(addresses[lower:upper], block)
-
-    async def _attempter_slots(self, task: str, block: str) -> list[list[str]]:
-        """The responses of a task by attempter, in pages; the zero address where one has not responded."""
-        (slots,) = await self._chain.read(Read("Task", task, "getAttemptCount"), block=block)
-        if slots > MOST_SLOTS:
-            raise self._chain.wrong_contract("Task", task)
-        return await self._chain.read(
-            *(
-                # Both bounds are inclusive on the deployed contracts.
-                Read("Task", task, "getResponsesOf", (first, min(first + SLOTS_PER_READ, slots) - 1))
-                for first in range(0, slots, SLOTS_PER_READ)
-            ),
-            block=block,
-        )
-
-    async def response(self, address: str) -> Response:
-        """A response at the latest block."""
-        addresses = [checked_address(address, "response")]
-        (response,) = await self._responses_at(addresses, await self._chain.block())
-        return response
-
-    async def _responses_at(self, addresses: list[str], block: str) -> list[Response]:
-        functions = ("getResponseParams", "getStatus", "responseTimestamp", "confirmedFinal")
-        values = iter(
-            await self._chain.read(
-                *(Read("Response", a, function) for a in addresses for function in functions), block=block
-            )
-        )
-        found = []
-        for address in addresses:
-            (task, provider, data, payment), status, timestamp, confirmed = (next(values) for _ in functions)
-            found.append(Response(address, task, provider, data, payment, status, timestamp, confirmed))
-        return found
-
-    async def confirm_response(self, address: str, signer: Signer, options: SendOptions) -> Receipt:
-        """Confirm a response: its provider is paid and the task final."""
-        response = await self.response(address)
-        call = self._chain.call("Controller", "confirmResponse", response.address)
-        return await self._chain.send(call, signer, options)
-
-    async def cancel_task(self, address: str, signer: Signer, options: SendOptions) -> Receipt:
-        """Cancel a task that nobody has attempted; its payment goes back to the Vault balance."""
-        task = await self.task(address)
-        call = self._chain.call("Controller", "cancelTask", task.address)
-        return await self._chain.send(call, signer, options)
-
-
-def source_snapshot(chain: Chain, address: str, values: list[Any]) -> SourceSnapshot:
-    """A source from what `_source_reads` brought."""
-    params, status, tasks, registrants = values
-    try:
-        return SourceSnapshot(
-            address=address,
-            client=params[0],
-            metadata_url=params[1],
-            environments=Environment(params[2]),
-            min_payment=params[3],
-            min_available_lockup=params[4],
-            max_expiry_duration=params[5],
-            delivery_method=DeliveryMethod(params[8]),
-            status=SourceStatus(status),
-            task_count=tasks,
-            registrant_count=registrants,
-        )
-    except ValueError as error:  # a number outside its enumeration
-        raise chain.wrong_contract("Source", address) from error
+        return published(receipt, event, field, self._chain.network.contract("NEXUS"))
 
 
 def config_of(info: TaskInfo) -> dict[str, Any]:
@@ -405,18 +264,14 @@ def config_of(info: TaskInfo) -> dict[str, Any]:
         raise NotJSON(f"The task's data cannot be written as JSON: {error}.") from error
 
 
-def _source_reads(address: str) -> list[Read]:
-    functions = ("getSourceParams", "getStatus", "getTaskCount", "getRegistrantCount")
-    return [Read("Source", address, function) for function in functions]
-
-
-def _task_reads(address: str) -> list[Read]:
-    functions = (
-        "taskParams",
-        "owner",
-        "getDeliveryMethod",
-        "getStatus",
-        "getAttemptCount",
-        "winningProvider",
+def _params_of(info: SourceInfo, client: str, link: str) -> SourceParams:
+    """A source's terms as the contracts hold them."""
+    return SourceParams(
+        client,
+        link,
+        info.imageEnvs.environments,
+        info.minPayment,
+        info.minAvailableLockup,
+        info.maxExpiryDuration,
+        delivery_method=DeliveryMethod(info.deliveryMethod),
     )
-    return [Read("Task", address, function) for function in functions]

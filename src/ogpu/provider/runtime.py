@@ -26,13 +26,12 @@ from ogpu.errors import (
     TransactionUndetermined,
 )
 from ogpu.protocol.checks import coins
-from ogpu.protocol.participants import Participants
 from ogpu.provider.cursor import BlockCursor
 from ogpu.provider.runner import Runner
 from ogpu.rpc.codec import decode_logs
 from ogpu.text import printable
 from ogpu.tx.state import Policy
-from ogpu.types import DeliveryMethod, Environment, SourceStatus, TaskSnapshot, TaskStatus
+from ogpu.types import DeliveryMethod, Environment, ResponseParams, SourceStatus, TaskSnapshot, TaskStatus
 
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
@@ -115,7 +114,6 @@ class Provider:
         self._poll = poll
         self._cursor = BlockCursor(first_block)
         self._capacity = capacity
-        self._protocol = Participants(client.chain)
         self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUED)
         self._taken: set[Job] = set()  # queued or being done
         self._registered: set[str] = set()
@@ -150,7 +148,7 @@ class Provider:
 
     async def _look(self) -> None:
         """Queue what the blocks since the last look ask for."""
-        head, _ = await self._client.chain.head()
+        head = (await self._client.chain.head()).number
         while blocks := self._cursor.unseen(head, time.monotonic()):
             first, last = blocks[0], min(blocks[1], blocks[0] + LOG_RANGE - 1)
             logs = await self._client.chain.logs("Nexus", WATCHED, first, last)
@@ -215,22 +213,20 @@ class Provider:
 
     async def _register(self, address: str) -> str | None:
         """Register to a source, unless that is so; returns why it cannot."""
-        source = await self._client.get_source(address)
-        standing = await self._protocol.registration(
-            address, self._account.address, source.min_available_lockup
-        )
-        environment = chosen_environment(source.environments, self._environments)
-        if standing.registered:
+        source = self._client.source(address)
+        terms, vault, own = await source.snapshot(), self._client.vault, self._account.address
+        environment = chosen_environment(terms.environments, self._environments)
+        if await source.registrant_id(own):
             return None
-        if source.status is not SourceStatus.ACTIVE:
+        if terms.status is not SourceStatus.ACTIVE:
             return "it is inactive"
         if environment is None:
             return "it offers none of this provider's environments"
-        if standing.free_lockup < standing.lockup_needed:
-            return (
-                f"its stake is {coins(standing.free_lockup)}, and {coins(standing.lockup_needed)} is needed"
-            )
-        await self._protocol.register(address, environment, self._account)
+        lockup = await vault.lockup_of(own)
+        needed = max(await vault.min_lockup_per_source(), terms.min_available_lockup)
+        if lockup < needed:
+            return f"its stake is {coins(lockup)}, and {coins(needed)} is needed"
+        await self._client.nexus.register(address, own, environment, private_key=self._account)
         self._report(f"registered to source {address} with {environment.name}")
         return None
 
@@ -248,7 +244,7 @@ class Provider:
 
     async def _answer(self, task: TaskSnapshot) -> None:
         name, own = f"task {task.address}", self._account.address
-        if await self._patiently(name, self._protocol.response_of, task.address, own):
+        if await self._patiently(name, self._client.task(task.address).response_of, own):
             return
         order = parse_order(await self._patiently(name, self._client.content.get_json, task.config_url))
         runner = self._containers.get(task.source, self._runner)
@@ -268,12 +264,13 @@ class Provider:
     async def _attempt(self, task: TaskSnapshot) -> bool:
         """Bid for a task; False when that is too late, which is reported."""
         name, own = f"task {task.address}", self._account.address
-        if await self._patiently(name, self._protocol.has_attempted, task.address, own):
+        has_attempted, attempt = self._client.task(task.address).attempter_id, self._client.nexus.attempt
+        if await self._patiently(name, has_attempted, own):
             return True
         try:
-            await self._patiently(name, self._protocol.attempt, task.address, task.payment, self._account)
+            await self._patiently(name, attempt, task.address, own, task.payment, private_key=self._account)
         except ContractReverted:
-            if await self._patiently(name, self._protocol.has_attempted, task.address, own):
+            if await self._patiently(name, has_attempted, own):
                 return True  # an earlier transaction of ours was mined after all
             if not await self._too_late(task):
                 raise
@@ -286,11 +283,12 @@ class Provider:
         if await self._too_late(task, link):
             return False
         try:
-            await self._patiently(
-                name, self._protocol.submit_response, task.address, link, task.payment, self._account
-            )
+            params = ResponseParams(task.address, self._account.address, link, task.payment)
+            submit = self._client.nexus.submit_response
+            await self._patiently(name, submit, params, private_key=self._account)
         except ContractReverted:
-            if await self._patiently(name, self._protocol.response_of, task.address, self._account.address):
+            response_of = self._client.task(task.address).response_of
+            if await self._patiently(name, response_of, self._account.address):
                 return True  # an earlier transaction of ours was mined after all
             if not await self._too_late(task, link):
                 raise
@@ -307,7 +305,7 @@ class Provider:
         elif now.status.final or (first_wins and now.status is TaskStatus.RESPONDED):
             self._report(f"{name}: another provider was first")
         elif link is not None and await self._patiently(
-            name, self._protocol.is_submitted, task.address, link
+            name, self._client.task(task.address).is_already_submitted, link
         ):
             self._report(f"{name}: another provider gave the same answer first")
         else:
