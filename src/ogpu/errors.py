@@ -45,6 +45,7 @@ OGPUError
 │   ├── NodeBehind                   a replica that has not seen a block yet
 │   ├── Reorganised                  the chain dropped the block that was being read
 │   ├── RPCFailed                    the node's own error: code and message
+│   │   └── RPCAnswerTooLarge        one answer is over the node's limit, or ours
 │   ├── WrongChain                   the node serves another chain
 │   └── ManagementUnavailable
 ├── JournalError                     the record of transactions cannot be read or written
@@ -300,7 +301,7 @@ class RPCInvalidResponse(NetworkError):
 
 
 class RPCRateLimited(NetworkError):
-    """The node asks to slow down."""
+    """The node asks to slow down; facts: retry_after (seconds, or None when it does not say)."""
 
 
 class NodeBehind(NetworkError):
@@ -323,6 +324,16 @@ class RPCFailed(NetworkError):
         self.code = code
         self.rpc_message = rpc_message
         self.data = data
+
+
+class RPCAnswerTooLarge(RPCFailed):
+    """The answer to one request is over a limit, the node's or ours; facts: code, limit (bytes, or None)."""
+
+    def __init__(
+        self, message: str, *, code: int = 0, rpc_message: str = "", limit: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, code=code, rpc_message=rpc_message, hint=hint)
+        self.facts["limit"] = limit
 
 
 class WrongChain(NetworkError):

@@ -98,9 +98,9 @@ def ask(url: str, count: int = 1) -> list[Any]:
 
 def test_many_calls_are_few_requests() -> None:
     with node(good) as (url, seen):
-        answers = ask(url, 250)
-    assert len(set(answers)) == 250
-    assert len(seen) == 1 + 3  # the chain id, and batches of at most 100
+        answers = ask(url, 1250)
+    assert len(set(answers)) == 1250
+    assert len(seen) == 1 + 3  # the chain id, and batches of at most 500
 
 
 def test_answers_are_matched_by_their_id() -> None:
@@ -165,7 +165,7 @@ def test_a_rate_limit_said_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"limit exceeded"}}'
     with node(lambda _: body) as (url, seen), pytest.raises(RPCRateLimited):
         ask(url)
-    assert len(seen) == transport.READ_ROUNDS
+    assert len(seen) == transport.RATE_ROUNDS
 
 
 def test_a_redirect_is_not_followed() -> None:

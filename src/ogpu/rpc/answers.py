@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ogpu.errors import NetworkError, NodeBehind, RPCFailed, RPCInvalidResponse, RPCRateLimited
+from ogpu.errors import (
+    NetworkError,
+    NodeBehind,
+    RPCAnswerTooLarge,
+    RPCFailed,
+    RPCInvalidResponse,
+    RPCRateLimited,
+)
 from ogpu.networks import redact
+from ogpu.rpc.limits import Limit, Told, is_revert, told
 from ogpu.text import printable, shown, without_url_parts
 
 Request = tuple[str, Sequence[Any]]  # method and parameters
 SendAnswer = str | RPCFailed | NetworkError  # the hash, the node's error, or no answer
 
 LONGEST_MESSAGE = 500  # characters of what a node says
-REVERT_CODE = 3  # geth's, for a call that a contract reverted
-RATE_LIMIT_CODES = (-32005, 429)  # EIP-1474 "limit exceeded", and what some gateways answer
 BEHIND_TEXTS = (
     "header not found",
     "block not found",
     "unknown block",
     "blocknotfound",
     "blockoutofrange",  # anvil's, also while it reorganises
+    "block is out of range",  # proxyd
     "missing trie node",
 )
+BLOCK_PARAMETERS = {  # the position of the block among a read's parameters
+    "eth_call": 1,
+    "eth_getBalance": 1,
+    "eth_getCode": 1,
+    "eth_getTransactionCount": 1,
+    "eth_getStorageAt": 2,
+    "eth_getBlockByNumber": 0,
+}
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
-def numbered(answer: Any, url: str, count: int) -> dict[int, Any]:
-    """The answers to a batch of `count` requests by their id; some may be missing."""
+def numbered(answer: Any, url: str) -> dict[int, Any]:
+    """The answers to a batch by their id; some may be missing, and of two to one request neither counts."""
     if not isinstance(answer, list):
         raise RPCInvalidResponse(f"{redact(url)} answered a batch with something else than a list.")
-    by_id = {i["id"]: i for i in answer if isinstance(i, dict) and isinstance(i.get("id"), int)}
-    if len(by_id) != count and any(_is_rate_limit(item) for item in answer if isinstance(item, dict)):
-        raise _rate_limited(url)
-    return by_id
+    items = [item for item in answer if isinstance(item, dict)]
+    if any(_is_rate_limit(item) for item in items if type(item.get("id")) is not int):
+        raise rate_limited(url)
+    times = Counter(item["id"] for item in items if type(item.get("id")) is int)
+    return {item["id"]: item for item in items if type(item.get("id")) is int and times[item["id"]] == 1}
+
+
+def taken(answer: Any, url: str, ids: Sequence[int]) -> tuple[dict[int, Any], list[Told]]:
+    """What a batch of reads was answered, by the position in it, and the limits that kept others back."""
+    by_id = numbered(answer, url)
+    found: dict[int, Any] = {}
+    limits: list[Told] = []
+    for position, request_id in enumerate(ids):
+        item = by_id.get(request_id)
+        limit = told(item.get("error")) if item else None
+        if limit is not None:
+            limits.append(limit)
+        elif item:
+            found[position] = result(item, url, request_id)
+    return found, limits
 
 
 def send_result(answer: Any, url: str, request_id: int) -> SendAnswer:
@@ -56,27 +88,36 @@ def result(answer: Any, url: str, request_id: int) -> Any:
         if answer.get("id") != request_id:
             raise RPCInvalidResponse(f"{redact(url)} answered a request that was not asked.")
         return answer["result"]
-    if _is_rate_limit(answer):
-        raise _rate_limited(url)
+    limit = told(error)
+    if limit is not None and limit.limit is Limit.RATE:
+        raise rate_limited(url)
     if not isinstance(error, dict):
         error = {"message": error}
     message = said(_message(error), url)
     code = error.get("code")
+    code = code if isinstance(code, int) else 0
+    if limit is not None and limit.limit is Limit.ANSWER:
+        return too_large(f"The node refuses an answer as too large: {message}", limit.most, code, message)
     return RPCFailed(
-        f"The node answered with an error: {message}",
-        code=code if isinstance(code, int) else 0,
-        rpc_message=message,
-        data=error.get("data"),
+        f"The node answered with an error: {message}", code=code, rpc_message=message, data=error.get("data")
     )
 
 
-def takes_no_batches(answer: Any, url: str) -> bool:
-    """Whether the answer to a batch is the single error of a node that serves none."""
-    if not isinstance(answer, dict) or not answer.get("error"):
-        return False
-    if _is_rate_limit(answer):
-        raise _rate_limited(url)
-    return True
+def too_large(message: str, limit: int | None, code: int = 0, rpc_message: str = "") -> RPCAnswerTooLarge:
+    """The error for one answer that is over a limit (bytes), the node's or ours."""
+    return RPCAnswerTooLarge(
+        message, code=code, rpc_message=rpc_message, limit=limit, hint="Ask for less at once."
+    )
+
+
+def rate_limited(url: str, retry_after: float | None = None) -> RPCRateLimited:
+    """The error for a node that asks to slow down, and for how many seconds when it says so."""
+    wish = "" if retry_after is None else f", for {retry_after:g} s"
+    return RPCRateLimited(
+        f"{redact(url)} asks to slow down{wish}.",
+        hint="Ask less often, or add another RPC URL.",
+        facts={"retry_after": retry_after},
+    )
 
 
 def at_head(answers: list[Any], url: str) -> list[Any]:
@@ -98,6 +139,15 @@ def heads(requests: Sequence[Request], answers: Sequence[Any]) -> list[int]:
         if isinstance(answer, str) and _QUANTITY.fullmatch(answer):
             told.append(int(answer, 16))
     return told
+
+
+def is_pinned(request: Request) -> bool:
+    """Whether a read is at a block that it names, so that it may be asked again later than the others."""
+    method, parameters = request
+    if method not in BLOCK_PARAMETERS or len(parameters) <= BLOCK_PARAMETERS[method]:
+        return False
+    block = parameters[BLOCK_PARAMETERS[method]]
+    return isinstance(block, dict) or (isinstance(block, str) and block.startswith("0x"))
 
 
 def opening(raw: bytes, url: str) -> str:
@@ -145,19 +195,11 @@ def _message(error: dict[str, Any]) -> str:
 
 def _is_behind(failure: RPCFailed) -> bool:
     """Whether a node says that it lacks a block; the words of a contract's revert are a stranger's."""
-    message = failure.rpc_message.lower()
-    has_data = isinstance(failure.data, str) and failure.data.startswith("0x")
-    if failure.code == REVERT_CODE or has_data or "revert" in message:
+    if is_revert({"code": failure.code, "message": failure.rpc_message, "data": failure.data}):
         return False
-    return any(text in message for text in BEHIND_TEXTS)
+    return any(text in failure.rpc_message.lower() for text in BEHIND_TEXTS)
 
 
 def _is_rate_limit(answer: dict[str, Any]) -> bool:
-    error = answer.get("error")
-    if not isinstance(error, dict) or error.get("code") not in RATE_LIMIT_CODES:
-        return False
-    return "gas limit" not in _message(error)  # Besu's -32005 is another: RpcErrorType.java
-
-
-def _rate_limited(url: str) -> RPCRateLimited:
-    return RPCRateLimited(f"{redact(url)} asks to slow down.")
+    limit = told(answer.get("error"))
+    return limit is not None and limit.limit is Limit.RATE

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ogpu.errors import (
     ClientClosed,
     NetworkError,
     RPCInvalidResponse,
-    RPCRateLimited,
     RPCUnreachable,
     WrongChain,
 )
@@ -24,22 +25,25 @@ from ogpu.rpc.answers import (
     opening,
     quantity,
     raised,
+    rate_limited,
     result,
     send_result,
-    takes_no_batches,
 )
+from ogpu.rpc.limits import Limit
+from ogpu.rpc.reading import SERVER_ERRORS, TOO_LARGE, Reading, Reply, refusal_of
+from ogpu.rpc.sizes import Sizes
 
 if TYPE_CHECKING:
     import aiohttp
 
 logger = logging.getLogger(__name__)
 
-MAX_ANSWER_BYTES = 64 << 20
+MAX_ANSWER_BYTES = 32 << 20  # of one HTTP answer
+TOO_MANY = 429  # HTTP status
+LONGEST_HEADER = 100  # characters
 CONNECTIONS = 100  # to one node; a node that hangs must not take those of the others
-SERVER_ERRORS = 500  # HTTP status and above
 
 T = TypeVar("T")
-Reader = Callable[[Any, str, int], Any]
 
 
 class Wire:
@@ -75,23 +79,29 @@ class Wire:
         if self.closed:
             raise ClientClosed("The client is closed.", hint="Make a new one.")
 
-    async def exchange(self, url: str, body: Any) -> tuple[int, Any]:
-        """The HTTP status and the JSON document that a POST is answered with."""
+    async def exchange(self, url: str, body: Any) -> Reply:
+        """What a POST is answered with."""
         import orjson
 
-        status, raw = await self._post(url, orjson.dumps(body))
-        if status == 429:
-            raise RPCRateLimited(f"{redact(url)} asks to slow down (HTTP 429).")
+        response, raw = await self._post(url, orjson.dumps(body))
+        part = len(raw) / MAX_ANSWER_BYTES
+        if response.status == TOO_MANY:
+            raise rate_limited(url, retry_after(response.headers.get("Retry-After"), datetime.now(UTC)))
+        if part > 1:
+            return Reply(response.status, None, part)
         try:
-            return status, orjson.loads(raw)
+            return Reply(response.status, orjson.loads(raw), part)
         except orjson.JSONDecodeError:
+            if response.status == TOO_LARGE:
+                return Reply(response.status, None, part)
             raise RPCInvalidResponse(
-                f"{redact(url)} answered HTTP {status} with something that is not JSON: {opening(raw, url)}",
+                f"{redact(url)} answered HTTP {response.status} with something that is not JSON: "
+                f"{opening(raw, url)}",
                 hint="Check the RPC URL; a proxy or a web page may answer in the node's place.",
-                facts={"status": status},
+                facts={"status": response.status},
             ) from None
 
-    async def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
+    async def _post(self, url: str, body: bytes) -> tuple[aiohttp.ClientResponse, bytes]:
         import aiohttp
 
         headers = {"Content-Type": "application/json"}
@@ -99,9 +109,12 @@ class Wire:
             async with self._opened().post(
                 url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return response.status, await _bounded(response, url)
+                return response, await _bounded(response)
         except TimeoutError as error:
-            raise RPCUnreachable(f"{redact(url)} did not answer within {self._timeout:g} s.") from error
+            raise RPCUnreachable(
+                f"{redact(url)} did not answer within {self._timeout:g} s.",
+                hint="Try again later, with another RPC URL, or with a longer timeout.",
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise RPCUnreachable(
                 f"No connection to the node at {redact(url)}: {_reason(error)}.",
@@ -130,26 +143,45 @@ class Node:
         self._wire = wire
         self._verified = False
         self._check: asyncio.Task[NetworkError | ClientClosed | None] | None = None
-        self._takes_batches = True
+        self.sizes = Sizes()
 
     async def ask(self, requests: Sequence[Request]) -> list[Any]:
         """The results in order, errors of the node as values."""
         await self._verify()
-        answers: list[Any] = []
-        while rest := requests[len(answers) :]:
-            answers += await self._post(rest if self._takes_batches else rest[:1])
-        return answers
+        return await Reading(requests, self.url, self.sizes, MAX_ANSWER_BYTES, self._exchange).run()
 
     async def offer(self, requests: Sequence[Request]) -> list[SendAnswer]:
         """What the node says to sends, in order, and the error of transport for those without an answer."""
         answers: list[SendAnswer] = []
         try:
             await self._verify()
+            most = len(requests)
             while rest := requests[len(answers) :]:
-                answers += await self._post(rest if self._takes_batches else rest[:1], send_result)
+                part = rest[: min(most, self.sizes.most)]
+                answers += (served := await self._send(part))
+                most = most if served else max(1, len(part) // 2)
         except NetworkError as error:
             answers += [error] * (len(requests) - len(answers))
         return answers
+
+    async def _send(self, requests: Sequence[Request]) -> list[SendAnswer]:
+        """One HTTP request; no answers at all when the node refused it as a batch, or as so large a one."""
+        ids, reply = await self._exchange(requests)
+        _whole(reply, self.url)
+        if reply.status >= SERVER_ERRORS:
+            raise RPCInvalidResponse(
+                f"{redact(self.url)} answered HTTP {reply.status}.", facts={"status": reply.status}
+            )
+        if len(ids) == 1:
+            return [send_result(reply.document, self.url, ids[0])]
+        if refusal := refusal_of(reply, len(ids)):
+            if refusal.limit is Limit.RATE:
+                raise rate_limited(self.url)
+            if refusal.clear:
+                self.sizes.refused(len(ids), refusal.most)
+            return []
+        by_id = numbered(reply.document, self.url)
+        return [send_result(by_id.get(request_id), self.url, request_id) for request_id in ids]
 
     async def _verify(self) -> None:
         """Ask for the chain id once, however many wait for it, and again after the node was unreachable."""
@@ -167,8 +199,8 @@ class Node:
 
     async def _checked(self) -> NetworkError | ClientClosed | None:
         try:
-            (answer,) = await self._post([("eth_chainId", [])])
-            served = quantity(raised(answer))
+            ids, reply = await self._exchange([("eth_chainId", [])])
+            served = quantity(raised(result(_whole(reply, self.url).document, self.url, ids[0])))
         except (NetworkError, ClientClosed) as error:
             return error
         self._verified = served == self._chain_id
@@ -181,36 +213,54 @@ class Node:
             logger.error("a node is not asked any more: %s", self.thrown_out.message)
         return None
 
-    async def _post(self, requests: Sequence[Request], read: Reader = result) -> list[Any]:
-        """One HTTP request; no answers at all when it was the first batch to a node that takes none."""
+    async def _exchange(self, requests: Sequence[Request]) -> tuple[list[int], Reply]:
+        """One HTTP request: the ids in it, and its answer."""
         ids = [next(self._wire.ids) for _ in requests]
         bodies = [
             {"jsonrpc": "2.0", "id": request_id, "method": method, "params": list(params)}
             for request_id, (method, params) in zip(ids, requests, strict=True)
         ]
         try:
-            status, answer = await self._wire.exchange(self.url, bodies if len(bodies) > 1 else bodies[0])
+            reply = await self._wire.exchange(self.url, bodies if len(bodies) > 1 else bodies[0])
         except RPCUnreachable:
             self._verified = False  # what answers next may be another node
             raise
-        if read is send_result and status >= SERVER_ERRORS:
-            raise RPCInvalidResponse(f"{redact(self.url)} answered HTTP {status}.", facts={"status": status})
-        if len(ids) == 1:
-            return [read(answer, self.url, ids[0])]
-        if takes_no_batches(answer, self.url):
-            self._takes_batches = False
-            return []
-        by_id = numbered(answer, self.url, len(ids))
-        return [read(by_id.get(request_id), self.url, request_id) for request_id in ids]
+        if reply.status == TOO_LARGE and len(ids) == 1 and reply.document is None:
+            raise RPCInvalidResponse(
+                f"{redact(self.url)} answered HTTP 413: the request is too large for it.",
+                hint="Try another RPC URL.",
+                facts={"status": TOO_LARGE},
+            )
+        return ids, reply
 
 
-async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """An answer's bytes, or a little more of them than the limit."""
     chunks = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         chunks += chunk
         if len(chunks) > MAX_ANSWER_BYTES:
-            raise RPCInvalidResponse(f"{redact(url)} answered more than {MAX_ANSWER_BYTES} bytes.")
+            break
     return bytes(chunks)
+
+
+def _whole(reply: Reply, url: str) -> Reply:
+    """A reply, unless it was over the limit where no long one is due."""
+    if reply.too_large:
+        raise RPCInvalidResponse(f"{redact(url)} answered more than {MAX_ANSWER_BYTES} bytes.")
+    return reply
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """The seconds that a `Retry-After` header asks for, as a number or as a date; None when it is odd."""
+    if not header or len(header) > LONGEST_HEADER:
+        return None
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 def _reason(error: BaseException) -> str:

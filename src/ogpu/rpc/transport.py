@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
-from ogpu.errors import NetworkError, NodeBehind, RPCFailed, RPCUnreachable, WrongChain
+from ogpu.errors import (
+    NetworkError,
+    NodeBehind,
+    RPCFailed,
+    RPCRateLimited,
+    RPCUnreachable,
+    WrongChain,
+)
 from ogpu.networks import redact
 from ogpu.rpc.answers import Request, SendAnswer, at_head, hash_of, heads, mapping, quantity, raised
 from ogpu.rpc.heads import HEAD_PATIENCE, Heads
 from ogpu.rpc.node import Node, Wire
+from ogpu.rpc.sizes import Sizes
 
 __all__ = ["BATCH_SIZE", "RPC", "Request", "SendAnswer", "hash_of", "mapping", "quantity", "raised"]
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 100  # a limit that public nodes commonly have
+BATCH_SIZE = 100  # sends; a limit that public nodes commonly have. Reads get what the node takes (`sizes`)
+IN_FLIGHT = 4  # batches of one call that are on their way at the same time
 READ_ROUNDS = 3
+RATE_ROUNDS = 5  # of reads, while nodes ask to slow down
 FIRST_PAUSE = 0.2  # seconds before the second round of reads; doubles
 LONGEST_PAUSE = 1.0
+LONGEST_RETRY_AFTER = 10.0  # seconds that are waited when a node asks for them
 SEND_GRACE = 2.0  # seconds for the other nodes to answer a send too, once one has
 
 
@@ -44,10 +56,32 @@ class RPC:
 
     async def batch(self, requests: Sequence[Request]) -> list[Any]:
         """Many reads in order; a single one that fails is an `RPCFailed` in its place."""
-        answers: list[Any] = []
-        for start in range(0, len(requests), BATCH_SIZE):
-            answers += await self._read(requests[start : start + BATCH_SIZE])
+        if not requests:
+            return []
+        if len(requests) <= self._sizes().now:
+            return await self._read(requests)
+        answers: list[Any] = [None] * len(requests)
+        parts = self._parts(len(requests))
+
+        async def serve(some: Iterator[slice]) -> None:
+            for part in some:
+                answers[part] = await self._read(requests[part])
+
+        if not self._sizes().known:
+            await serve(itertools.islice(parts, 1))  # alone: a size that is refused is refused once
+        await _together([serve(parts) for _ in range(IN_FLIGHT)])
         return answers
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """Reads in parts of the size that the first node takes at the time when each is sent."""
+        start = 0
+        while start < count:
+            part = slice(start, min(count, start + self._sizes().now))
+            start = part.stop
+            yield part
+
+    def _sizes(self) -> Sizes:
+        return self._left()[0].sizes
 
     def forget(self) -> None:
         """Take the chain as it is from now on; for developers who wound theirs back."""
@@ -104,6 +138,7 @@ class RPC:
         while True:
             older: list[tuple[int, list[Any]]] = []
             failure: NetworkError | None = None
+            wishes: list[float] = []
             nodes = self._left()
             for node in nodes:
                 try:
@@ -112,16 +147,19 @@ class RPC:
                     if not error.retryable and not isinstance(error, WrongChain):
                         raise
                     failure = error
+                    wishes.append(error.facts.get("retry_after") or pause)
                     logger.info("read failed, trying again: %s", error)
             self._left()  # raises when the last one was thrown out
             if all_older := len(older) == len(nodes):
                 newest, answers = max(older, key=lambda found: found[0])
                 if self._heads.insisted(newest, now()):
                     return answers
-            if rounds >= READ_ROUNDS and not (all_older and now() - started < 2 * HEAD_PATIENCE):
-                assert failure is not None
+            assert failure is not None
+            most = RATE_ROUNDS if isinstance(failure, RPCRateLimited) else READ_ROUNDS
+            patient = all_older and now() - started < 2 * HEAD_PATIENCE
+            if (rounds >= most and not patient) or min(wishes) > LONGEST_RETRY_AFTER:
                 raise failure
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, min(wishes)))
             pause, rounds = min(2 * pause, LONGEST_PAUSE), rounds + 1
 
     async def _read_from(
@@ -135,6 +173,17 @@ class RPC:
             older.append((min(told), answers))
             raise NodeBehind(f"{redact(node.url)} is at block {min(told)}, and block {floor} was seen.")
         return answers
+
+
+async def _together(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do all at the same time; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Offer:
