@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given
+from eth_abi.exceptions import DecodingError
+from eth_abi.tools._strategies import get_abi_strategy
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from web3 import Web3
 
 from ogpu.errors import InvalidAddress, RPCInvalidResponse
+from ogpu.rpc import codec
 from ogpu.rpc.codec import CONTRACTS, checked_address, checksum, decode_logs, decode_revert, interface
+from ogpu.rpc.words import NotPlain, sequence
 
 NEXUS = "0x2b0cC6058313801D5feb184a539e3a0C5A87a6a1"
 
@@ -74,6 +80,74 @@ def test_any_bytes_are_an_answer_or_a_typed_error(raw: bytes) -> None:
         interface("Source").functions["getSourceParams"].decode("0x" + raw.hex())
     except RPCInvalidResponse:
         pass
+
+
+RESULTS = [
+    interface(contract).functions[function].outputs
+    for contract, function in (
+        ("Source", "getSourceParams"),
+        ("Response", "getResponseParams"),
+        ("Task", "taskParams"),
+        ("Task", "getResponsesOf"),
+        ("Task", "getAttemptTimestamps"),
+        ("Task", "getStatus"),
+        ("Response", "confirmedFinal"),
+        ("Manager", "CONTROLLER"),
+    )
+] + [interface("Nexus").events["SourceUpdated"].inputs]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, raw: bytes) -> bytes:
+    """The same data, or cut off, or followed by more, or with a byte or a word changed."""
+    data, words = bytearray(raw), range(0, len(raw), 32)
+    match draw(st.integers(0, 5)):
+        case 1:
+            del data[draw(st.integers(0, len(data))) :]
+        case 2:
+            data += draw(st.binary(max_size=70))
+        case 3:
+            data[draw(st.sampled_from(range(len(data))))] = draw(st.integers(0, 255))
+        case 4:
+            word = draw(st.integers(0, len(raw) + 33) | st.integers(2**255, 2**256 - 1))
+            start = draw(st.sampled_from(words))
+            data[start : start + 32] = word.to_bytes(32, "big")
+        case 5:
+            data[-1] = 1  # where a text is padded
+    return bytes(data)
+
+
+@settings(max_examples=300)
+@given(st.data(), st.sampled_from(RESULTS))
+def test_the_quick_decoding_says_what_eth_abi_says(
+    data: st.DataObject, entries: Sequence[Mapping[str, Any]]
+) -> None:
+    types = [codec._type(entry) for entry in entries]
+    raw = encode(types, data.draw(st.tuples(*map(get_abi_strategy, types))))
+    values = codec._Values(entries)
+    assert repr(sequence(entries, checksum)(raw)) == repr(values._exact(raw))  # True is not 1 there
+    raw = data.draw(damaged(raw))
+    try:
+        exact = values._exact(raw)
+    except (DecodingError, OverflowError) as error:
+        with pytest.raises(type(error)):
+            values.decode(raw)
+    else:
+        assert values.decode(raw) == exact
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_all_results_and_events_of_the_protocol_are_decoded_quickly(contract: str) -> None:
+    functions, events = interface(contract).functions.values(), interface(contract).events.values()
+    for entries in [*(f.outputs for f in functions if f.outputs), *(e.inputs for e in events)]:
+        sequence(entries, checksum)  # raises NotPlain where it cannot
+
+
+def test_lists_of_texts_are_left_to_eth_abi() -> None:
+    entries = ({"type": "string[]", "name": ""}, {"type": "int8", "name": ""})
+    with pytest.raises(NotPlain):
+        sequence(entries, checksum)
+    assert codec._Values(entries).decode(encode(["string[]", "int8"], [["a", "b"], -1])) == (["a", "b"], -1)
 
 
 @pytest.mark.parametrize(

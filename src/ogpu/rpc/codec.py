@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import InvalidAddress, RPCInvalidResponse
+from ogpu.rpc.words import NotPlain, sequence
 from ogpu.text import printable, shown
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PANIC_NAMES = {  # Solidity documentation, "Panic via assert and Error via requi
 }
 
 LONGEST_REASON = 300  # characters
+SPELLINGS = 1 << 14  # addresses whose EIP-55 spelling is remembered, in 4 MB at most
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -50,9 +52,11 @@ def checksum(address: str) -> str:
     digits = address[2:].lower()
     hashed = keccak(digits.encode()).hex()
     return "0x" + "".join(
-        digit.upper() if int(nibble, 16) >= 8 else digit
-        for digit, nibble in zip(digits, hashed, strict=False)
+        [digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, hashed, strict=False)]
     )
+
+
+_remembered = lru_cache(SPELLINGS)(checksum)
 
 
 def checked_address(address: object, what: str = "address") -> str:
@@ -62,7 +66,7 @@ def checked_address(address: object, what: str = "address") -> str:
             f"The {what} is no address: {shown(address)}.",
             hint="An address is 0x and 40 hexadecimal digits.",
         )
-    spelled = checksum(address)
+    spelled = _remembered(address)
     digits = address[2:]
     if address != spelled and digits not in (digits.lower(), digits.upper()):
         raise InvalidAddress(
@@ -104,10 +108,32 @@ def _spelled(value: Any, entry: Mapping[str, Any]) -> Any:
         inner = {**entry, "type": kind[:-2]}
         return [_spelled(item, inner) for item in value]
     if kind == "address":
-        return checksum(value)
+        return _remembered(value)
     if kind == "tuple":
         return tuple(map(_spelled, value, entry["components"]))
     return value
+
+
+class _Values:
+    """How values of some types are decoded, one after the other."""
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self._entries = entries
+        self._types = list(map(_type, entries))
+        try:
+            self._plain = sequence(entries, _remembered)
+        except NotPlain:
+            self._plain = self._exact
+
+    def decode(self, raw: bytes) -> tuple[Any, ...]:
+        """The values, with addresses in EIP-55 spelling; raises eth-abi's errors."""
+        try:
+            return self._plain(raw)
+        except NotPlain:
+            return self._exact(raw)
+
+    def _exact(self, raw: bytes) -> tuple[Any, ...]:
+        return tuple(map(_spelled, _codec().decode(self._types, raw), self._entries))
 
 
 @dataclass(frozen=True)
@@ -123,23 +149,35 @@ class Function:
         signature = f"{self.name}({','.join(map(_type, self.inputs))})"
         return keccak(signature.encode())[:4]
 
+    @cached_property
+    def _bare(self) -> str:
+        return "0x" + self.selector.hex()
+
+    @cached_property
+    def _types(self) -> list[str]:
+        return list(map(_type, self.inputs))
+
+    @cached_property
+    def _results(self) -> _Values:
+        return _Values(self.outputs)
+
     def encode(self, *arguments: Any) -> str:
         """Calldata as 0x-prefixed hex."""
-        return "0x" + (self.selector + _codec().encode([_type(i) for i in self.inputs], arguments)).hex()
+        if not arguments and not self.inputs:
+            return self._bare
+        return self._bare + _codec().encode(self._types, arguments).hex()
 
     def decode(self, data: object) -> Any:
         """The result: one value, or a tuple of several."""
         from eth_abi.exceptions import DecodingError
 
         try:
-            raw = bytes.fromhex(str(data)[2:])
-            values = _codec().decode([_type(o) for o in self.outputs], raw)
+            values = self._results.decode(bytes.fromhex(str(data)[2:]))
         except (DecodingError, ValueError, OverflowError) as error:
             raise RPCInvalidResponse(
                 f"The answer to {self.name}() cannot be decoded: {printable(str(error), 200)}"
             ) from error
-        spelled = tuple(map(_spelled, values, self.outputs))
-        return spelled[0] if len(spelled) == 1 else spelled
+        return values[0] if len(values) == 1 else values
 
 
 @dataclass(frozen=True)
@@ -153,22 +191,23 @@ class Event:
     def topic(self) -> str:
         return "0x" + keccak(f"{self.name}({','.join(map(_type, self.inputs))})".encode()).hex()
 
+    @cached_property
+    def _in_data(self) -> _Values:
+        return _Values([entry for entry in self.inputs if not entry["indexed"]])
+
+    @cached_property
+    def _in_topics(self) -> list[_Values]:
+        return [_Values([entry]) for entry in self.inputs if entry["indexed"]]
+
     def decode(self, log: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments by name. Indexed ones are of static types in this protocol."""
         from eth_abi.exceptions import DecodingError
 
-        topics = iter(log["topics"][1:])
-        plain = [entry for entry in self.inputs if not entry["indexed"]]
         try:
-            values = iter(_codec().decode([_type(e) for e in plain], bytes.fromhex(log["data"][2:])))
-            decoded = {}
-            for entry in self.inputs:
-                raw = (
-                    _codec().decode([_type(entry)], bytes.fromhex(next(topics)[2:]))[0]
-                    if entry["indexed"]
-                    else next(values)
-                )
-                decoded[entry["name"]] = _spelled(raw, entry)
+            plain = iter(self._in_data.decode(bytes.fromhex(log["data"][2:])))
+            given = zip(self._in_topics, log["topics"][1:], strict=False)
+            indexed = (values.decode(bytes.fromhex(topic[2:]))[0] for values, topic in given)
+            decoded = {entry["name"]: next(indexed if entry["indexed"] else plain) for entry in self.inputs}
         except (DecodingError, ValueError, OverflowError, StopIteration) as error:
             raise RPCInvalidResponse(
                 f"A log of {self.name} cannot be decoded: {printable(str(error), 200)}"
