@@ -128,21 +128,21 @@ def test_why_a_batch_of_three_was_not_served(answer: Any, why: Told | None) -> N
 
 def test_a_limit_that_is_named_is_kept_to() -> None:
     sizes = Sizes()
-    sizes.refused(500, 100)
+    sizes.refused(FIRST_SIZE, 100)
     sizes.served(100, 0.01)
     assert (sizes.now, sizes.most, sizes.known) == (100, 100, True)
 
 
-@pytest.mark.parametrize("limit", [None, 0, 500, 10_000])
+@pytest.mark.parametrize("limit", [None, 0, FIRST_SIZE, 10_000])
 def test_without_a_limit_that_can_be_true_the_half_is_tried(limit: int | None) -> None:
     sizes = Sizes()
-    sizes.refused(500, limit)
-    assert (sizes.now, sizes.most) == (250, 250)
+    sizes.refused(FIRST_SIZE, limit)
+    assert (sizes.now, sizes.most) == (FIRST_SIZE // 2, FIRST_SIZE // 2)
 
 
 def test_what_is_refused_again_and_again_ends_at_single_requests() -> None:
     sizes = Sizes()
-    for _ in range(9):
+    for _ in range(FIRST_SIZE.bit_length()):
         sizes.refused(sizes.now)
     sizes.served(1, 0.01)
     assert (sizes.now, sizes.most) == (1, 1)
@@ -150,18 +150,18 @@ def test_what_is_refused_again_and_again_ends_at_single_requests() -> None:
 
 def test_a_passing_trouble_does_not_make_batches_small_for_good() -> None:
     sizes = Sizes()
-    sizes.served(500, 0.01)
-    for _ in range(9):
+    sizes.served(FIRST_SIZE, 0.01)
+    for _ in range(FIRST_SIZE.bit_length()):
         sizes.refused(sizes.now, clearly=False)
     assert (sizes.now, sizes.most) == (1, FIRST_SIZE)
-    for _ in range(9):
+    for _ in range(FIRST_SIZE.bit_length()):
         sizes.served(sizes.now, 0.01)
     assert sizes.now == FIRST_SIZE
 
 
 def test_words_that_nobody_knows_are_believed_when_they_are_repeated() -> None:
     sizes = Sizes()
-    for _ in range(9):
+    for _ in range(FIRST_SIZE.bit_length()):
         sizes.refused(sizes.now, clearly=False)
     assert sizes.most == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +17,7 @@ from ogpu.errors import (
 )
 from ogpu.networks import Network
 from ogpu.rpc.codec import interface
-from ogpu.rpc.transport import BATCH_SIZE, RPC, Request, hash_of, mapping, quantity, raised
+from ogpu.rpc.transport import RPC, Request, hash_of, mapping, quantity, raised
 from ogpu.tx.journal import Journal
 from ogpu.tx.manager import TransactionManager
 from ogpu.tx.quote import revert_of
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BATCHES_AT_ONCE = 4  # of one read, so that a distant node is not waited for batch by batch
 READS_AGAIN = 3  # of what a reorganisation, or a block that is just being mined, has torn
 
 
@@ -85,7 +83,6 @@ class Chain:
 
     async def read(self, *reads: Read) -> list[Any]:
         """The decoded results of a few view calls, in order, at the latest block: one request."""
-        assert len(reads) < BATCH_SIZE
         # Asked for with them, the head shows a node that lags; their answers alone would not.
         head: Request = ("eth_blockNumber", [])
         answers = await self.rpc.batch([head, *(read.request("latest") for read in reads)])
@@ -109,11 +106,15 @@ class Chain:
                 failure = error
         raise failure
 
-    async def checked_at(self, reads: Sequence[Read], block: Block) -> list[Any]:
-        """The results of one batch at a block, with the proof that the block was still there after it."""
+    async def read_at(self, reads: Sequence[Read], block: Block) -> list[Any]:
+        """The results of view calls at a block, with the proof that it was still there after them."""
         at = hex(block.number)
-        requests = [read.request(at) for read in reads]
-        *answers, now = await self.rpc.batch([*requests, ("eth_getBlockByNumber", [at, False])])
+        requests, check = [read.request(at) for read in reads], ("eth_getBlockByNumber", [at, False])
+        if len(requests) < self.rpc.batch_size:
+            *answers, now = await self.rpc.batch([*requests, check])
+        else:  # several batches are on their way at once, and none is the last
+            answers = await self.rpc.batch(requests)
+            (now,) = await self.rpc.batch([check])
         there = raised(now)  # null when the chain is shorter now
         if there is None or hash_of(mapping(there).get("hash")) != block.hash:
             raise Reorganised(
@@ -198,20 +199,7 @@ class View:
 
     async def read(self, *reads: Read) -> list[Any]:
         """The decoded results of view calls, in order; `Reorganised` when the block is there no more."""
-        room = asyncio.Semaphore(BATCHES_AT_ONCE)
-        size = BATCH_SIZE - 1  # the block itself is asked for in each batch
-
-        async def one(part: Sequence[Read]) -> list[Any]:
-            async with room:
-                return await self.chain.checked_at(part, self.block)
-
-        parts = [reads[start : start + size] for start in range(0, len(reads), size)]
-        tasks = [asyncio.ensure_future(one(part)) for part in parts]
-        try:
-            return [value for values in await asyncio.gather(*tasks) for value in values]
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await self.chain.read_at(reads, self.block) if reads else []
 
     async def read_each(self, subjects: Sequence[Sequence[Read]]) -> list[list[Any]]:
         """The results of several groups of view calls, a list a group."""

@@ -16,7 +16,7 @@ from ogpu.rpc.sizes import Sizes
 TOO_LARGE = 413  # HTTP status
 SERVER_ERRORS = 500  # HTTP status and above
 MOST_GAPS = 5  # batches of one reading that may leave out answers
-MOST_TOO_LARGE = 24  # answers of one reading that may be over a limit: halving 500 to 1 takes 9
+MOST_TOO_LARGE = 24  # answers of one reading that may be over a limit: halving 1,000 to 1 takes 10
 RATE_PATIENCE = 10.0  # seconds for one reading of which the node serves a part at a time
 FIRST_PAUSE = 0.2  # seconds before the rest is asked for; doubles
 LONGEST_PAUSE = 1.0

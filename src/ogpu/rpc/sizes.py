@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIRST_SIZE = 500  # requests; geth takes 1,000, Besu 1,024, many gateways 1,000, Erigon 100
+FIRST_SIZE = 1000  # requests, what geth and many gateways take; Besu and Nethermind 1,024, Erigon 100
 DOUBTS = 2  # refusals in unknown words that may have been a passing trouble
 ROOM = 4  # a batch may double when its answer took less than this part of the limit
 

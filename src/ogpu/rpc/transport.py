@@ -72,6 +72,11 @@ class RPC:
         await _together([serve(parts) for _ in range(IN_FLIGHT)])
         return answers
 
+    @property
+    def batch_size(self) -> int:
+        """How many reads go into one batch now."""
+        return self._sizes().now
+
     def _parts(self, count: int) -> Iterator[slice]:
         """Reads in parts of the size that the first node takes at the time when each is sent."""
         start = 0
