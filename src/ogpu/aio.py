@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ogpu.content import ContentClient
+from ogpu.content import AsyncContent, ContentOptions, resolve_options
 from ogpu.errors import (
     ContractMissing,
     InvalidInput,
@@ -74,7 +74,9 @@ class AsyncClient:
     it, `CLIENT_PRIVATE_KEY`. `timeout` bounds each HTTP request: seconds, a finite number above 0.
     `journal` is where transactions are recorded before they are sent: a path, a PostgreSQL URL, or
     ":memory:"; without it, `OGPU_JOURNAL`, else a file in the user's state folder. `policy` says how to
-    send: fees, limits, waiting. Use it on one event loop, and close it: `async with AsyncClient() as client`.
+    send: fees, limits, waiting. `content` says where content goes and comes from: a `ContentOptions`, or
+    only a store, such as "kubo:http://127.0.0.1:5001"; without it, `OGPU_CONTENT_STORE`, else the network's
+    service. Use it on one event loop, and close it: `async with AsyncClient() as client`.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class AsyncClient:
         timeout: float = 30,
         journal: str | Path | Journal | None = None,
         policy: Policy | None = None,
+        content: ContentOptions | str | None = None,
     ) -> None:
         checks.check_timeout(timeout)
         policy = Policy() if policy is None else policy
@@ -94,7 +97,7 @@ class AsyncClient:
         record = journal if isinstance(journal, Journal) else Journal(journal_place(journal))
         self.chain = Chain(network, record, policy, timeout=timeout)
         self.chain.transactions.context.signer_of = self._keys.signer_of
-        self.content = ContentClient(upload_url=network.upload_url, gateway_urls=[network.gateway_url])
+        self.content = AsyncContent.of_network(network, resolve_options(content))
         self.nexus = AsyncNexus(self.chain, self._keys)
         self.controller = AsyncController(self.chain, self._keys)
         self.terminal = AsyncTerminal(self.chain, self._keys)

@@ -9,6 +9,9 @@ from ogpu.errors import ConfigurationError
 
 NETWORK_FILE = "OGPU_NETWORK_FILE"
 JOURNAL = "OGPU_JOURNAL"
+CONTENT_STORE = "OGPU_CONTENT_STORE"
+CONTENT_GATEWAYS = "OGPU_CONTENT_GATEWAYS"
+CONTENT_CACHE = "OGPU_CONTENT_CACHE"
 ROLE_KEYS = {role: f"{role.upper()}_PRIVATE_KEY" for role in ("client", "provider", "master", "agent")}
 ROLE_KEYSTORES = {role: f"{role.upper()}_KEYSTORE" for role in ROLE_KEYS}
 
@@ -39,6 +42,30 @@ def network_file() -> Path | None:
 def journal() -> str | None:
     """Where this program's journal is to be, when that is set: a path or a PostgreSQL URL."""
     return variable(JOURNAL)
+
+
+def content_store() -> str | None:
+    """The store that takes this program's content in place of the network's service, when one is set."""
+    return variable(CONTENT_STORE)
+
+
+def content_gateways() -> tuple[str, ...]:
+    """Gateways that are asked after the network's own, separated by spaces."""
+    return tuple((variable(CONTENT_GATEWAYS) or "").split())
+
+
+def content_cache_bytes(default: int) -> int:
+    """How many bytes the content cache may have; "off" is none."""
+    value = variable(CONTENT_CACHE)
+    if value is None:
+        return default
+    if value.strip().lower() == "off":
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise ConfigurationError(
+            f"{CONTENT_CACHE} is neither a number of bytes nor off.", hint=f"The default is {default}."
+        )
+    return int(value)
 
 
 def cache_folder() -> Path:

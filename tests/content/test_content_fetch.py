@@ -21,7 +21,7 @@ from tests.support.http_servers import (
     serving,
 )
 
-from ogpu.content import ContentClient, cid_of
+from ogpu.content import AsyncContent, cid_of
 from ogpu.content.unixfs import KUBO_V1
 from ogpu.errors import (
     ClientClosed,
@@ -298,21 +298,21 @@ def test_verified_bytes_that_are_not_json_are_invalid(tmp_path: Path, data: byte
 )
 def test_an_address_that_is_none_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        ContentClient(gateway_urls=[url])
+        AsyncContent(gateway_urls=[url])
     with pytest.raises(ConfigurationError):
-        ContentClient(upload_url=url)
+        AsyncContent(upload_url=url)
 
 
 def test_a_client_without_addresses_or_closed_says_so() -> None:
     async def scenario() -> None:
-        content = ContentClient()
+        content = AsyncContent()
         with pytest.raises(ConfigurationError):
             await content.get_bytes(CID)
         with pytest.raises(ConfigurationError):
             await content.put_bytes(b"", "x")
         await content.close()
         await content.close()
-        closed = ContentClient(gateway_urls=["http://127.0.0.1:1"])
+        closed = AsyncContent(gateway_urls=["http://127.0.0.1:1"])
         await closed.close()
         with pytest.raises(ClientClosed):
             await closed.get_bytes(CID)

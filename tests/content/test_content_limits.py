@@ -23,7 +23,7 @@ from tests.support.http_servers import (
     run,
 )
 
-from ogpu.content import ContentClient, Limits, cid_of
+from ogpu.content import AsyncContent, Limits, cid_of
 from ogpu.errors import ContentMismatch, ContentTooLarge, ContentUnavailable
 
 
@@ -101,7 +101,7 @@ def test_a_given_session_is_used_as_strictly_and_left_open() -> None:
             misbehaving(answers(packed, answer("200 OK", BODY))) as (url, _),
             aiohttp.ClientSession() as own,
         ):
-            async with ContentClient(gateway_urls=[url], limits=QUICK, session=own) as content:
+            async with AsyncContent(gateway_urls=[url], limits=QUICK, session=own) as content:
                 with pytest.raises(ContentUnavailable, match="encoded body"):
                     await content.get_bytes(CID)
                 assert await content.get_bytes(CID) == BODY

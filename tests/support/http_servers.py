@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from ogpu.content import ContentClient, Limits, cid_of
+from ogpu.content import AsyncContent, Limits, cid_of
 from ogpu.localnet.content_service import content_app
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def client(*gateways: str, upload_url: str | None = None, limits: Limits = QUICK) -> ContentClient:
-    return ContentClient(upload_url=upload_url, gateway_urls=gateways, limits=limits)
+def client(*gateways: str, upload_url: str | None = None, limits: Limits = QUICK) -> AsyncContent:
+    return AsyncContent(upload_url=upload_url, gateway_urls=gateways, limits=limits)
 
 
 @asynccontextmanager

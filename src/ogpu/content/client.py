@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, Self
 from ogpu.content.cid import cid_of_link
 from ogpu.content.jsontext import from_json, to_json
 from ogpu.content.limits import Limits
+from ogpu.content.options import ContentOptions
 from ogpu.content.urls import gateway_base, service_url
 from ogpu.errors import ClientClosed, ConfigurationError
+from ogpu.networks import Network
 
 if TYPE_CHECKING:
     import aiohttp
 
 
-class ContentClient:
-    """Puts content into a network's store and gets it from its gateways, never trusting either.
-
-    `gateway_urls` are tried in order; each is a gateway with or without the `/ipfs` at its end. A `session`
-    that is given stays the caller's to close. A client belongs to one event loop.
-    """
+class AsyncContent:
+    """The network's content: stored, and fetched and checked against its CID. No store is trusted."""
 
     def __init__(
         self,
@@ -31,12 +29,24 @@ class ContentClient:
         limits: Limits | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
+        """For one event loop. `gateway_urls` are tried in order, each with or without the `/ipfs` at its
+        end. A `session` that is given stays the caller's to close.
+        """
         self._upload_url = service_url(upload_url, "upload_url") if upload_url is not None else None
         self._gateways = tuple(dict.fromkeys(map(gateway_base, gateway_urls)))
         self._limits = limits or Limits()
         self._session = session
         self._owns_session = session is None
         self._closed = False
+
+    @classmethod
+    def of_network(cls, network: Network, options: ContentOptions) -> Self:
+        """The content of a network, as resolved options say."""
+        return cls(
+            upload_url=network.upload_url,
+            gateway_urls=[network.gateway_url, *options.gateways],
+            limits=options.limits,
+        )
 
     async def put_bytes(
         self, data: bytes, filename: str, content_type: str = "application/octet-stream"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
-from ogpu.content import ContentClient, cid_of, to_json
+from ogpu.content import AsyncContent, cid_of, to_json
 from ogpu.content.urls import gateway_base
 from ogpu.errors import (
     ContractReverted,
@@ -113,7 +113,7 @@ class Shared:
 class Market:
     """Publishes sources and tasks of one network."""
 
-    def __init__(self, chain: Chain, content: ContentClient) -> None:
+    def __init__(self, chain: Chain, content: AsyncContent) -> None:
         self._chain = chain
         self._content = content
 
