@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ogpu.networks import ROLES
 from tests.docs.pages import RUN, SHOWN, Block, blocks_of, commands_of, matches
 from tests.docs.reader import Reader
 from tests.support.localnet import RunningNetwork, started
@@ -39,30 +42,53 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork
 
 
 @pytest.fixture
-def reader(network: RunningNetwork, tmp_path: Path) -> Iterator[Reader]:
-    """Somebody with an empty folder, the local network and a client's key."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a reader; networks that were started there are stopped at last."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "local.json").symlink_to(network.file)
     shutil.copytree(ROOT / "examples", folder / "examples")
-    reader = Reader(
-        folder,
-        {
-            "HOME": str(tmp_path),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            "OGPU_NETWORK_FILE": str(network.file),
-            "CLIENT_PRIVATE_KEY": network.key(),
-        },
-    )
-    yield reader
-    reader.close()
+    yield folder
+    for file in folder.glob("*.json"):
+        if not file.is_symlink() and "rpc_urls" in file.read_text(encoding="utf-8"):
+            subprocess.run([sys.executable, "-m", "ogpu", "down", "--network-file", file], check=True)
 
 
-@pytest.mark.parametrize("page", RUNNING)
-def test_a_page_does_what_it_shows(page: str, reader: Reader) -> None:
-    for block in BLOCKS[page]:
-        reader.do(page, block)
+def read(page: str, folder: Path, network: RunningNetwork | None) -> None:
+    """Do what a page says; with a network, it is found as the page on the local network tells."""
+    environment = {
+        **os.environ,  # without settings of whoever runs the tests
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_STATE_HOME": str(folder.parent / "state"),
+    }
+    if network is not None:
+        (folder / "local.json").symlink_to(network.file)
+        environment |= {f"{role.upper()}_PRIVATE_KEY": network.key(role) for role in ROLES}
+        environment["OGPU_NETWORK_FILE"] = str(folder / "local.json")
+    with contextlib.closing(Reader(folder, environment)) as reader:
+        for block in BLOCKS[page]:
+            reader.do(page, block)
+
+
+def network_of(page: str) -> str:
+    """What network a page needs: the `shared` one, `none` when it starts one, or options for its own."""
+    mark = re.search(r"^<!-- network: (.+) -->$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    starts = any(block.runs and "ogpu up" in block.text for block in BLOCKS[page])
+    return mark[1] if mark else "none" if starts else "shared"
+
+
+@pytest.mark.parametrize("page", [page for page in RUNNING if network_of(page) == "shared"])
+def test_a_page_does_what_it_shows(page: str, folder: Path, network: RunningNetwork) -> None:
+    read(page, folder, network)
+
+
+@pytest.mark.parametrize("page", [page for page in RUNNING if network_of(page) != "shared"])
+def test_a_page_with_a_network_of_its_own_does_what_it_shows(page: str, folder: Path, tmp_path: Path) -> None:
+    options = network_of(page)
+    if options == "none":
+        read(page, folder, None)
+    else:
+        with started(tmp_path, *options.split()) as network:
+            read(page, folder, network)
 
 
 @pytest.mark.parametrize("page", BLOCKS)
