@@ -32,6 +32,7 @@ OGPUError
 │   │   └── ForeignNonce             a transaction that is not in the journal was mined at our nonce
 │   ├── NonceInUse                   this program still waits for a transaction at that nonce
 │   ├── TransactionUndetermined      sent, and the chain has not told its fate yet
+│   ├── DryRun                       the client's policy is to send nothing; it says what would be sent
 │   ├── SignerFailed                 a signer raised, or did not sign what was asked for
 │   ├── TransactionDropped           canceled: an empty transfer of ours was mined in its place
 │   ├── BudgetExceeded               it may cost more than is left of `max_spend`
@@ -248,6 +249,14 @@ class TransactionUndetermined(TransactionError):
 
     It may still be mined. The same call again waits on for it and sends no other: by its idempotency key
     from anywhere on the same journal, without one when it is made with the same arguments.
+    """
+
+
+class DryRun(TransactionError):
+    """Nothing was uploaded or sent, since the client's policy is `dry_run`; what would fail raises that.
+
+    Facts: call, sender, to, value, payment, gas, max_fee, priority_fee, gas_cost, total (wei; at most, now),
+    and state: what has become of the call by this idempotency key already, else None.
     """
 
 

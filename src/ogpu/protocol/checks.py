@@ -126,6 +126,7 @@ def check_policy(policy: Policy) -> None:
     for name in ("max_fee", "priority_fee", "fee_cap", "max_spend"):
         if getattr(policy, name) is not None:
             check_amount(getattr(policy, name), f"policy.{name}")
+    check_type(policy.dry_run, bool, "policy.dry_run")
     for name, least in (("confirmations", 1), ("finality", 0)):
         if not _is_whole(getattr(policy, name), least):
             raise InvalidInput(

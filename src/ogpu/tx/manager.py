@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ogpu.errors import (
     ClientClosed,
+    DryRun,
     IdempotencyConflict,
     IntentUnknown,
     InvalidInput,
@@ -33,7 +34,7 @@ from ogpu.tx.follow import Follower
 from ogpu.tx.journal import NOBODY, TOLD, Intent, Journal, KeyTaken, State, is_gone
 from ogpu.tx.lane import Lane
 from ogpu.tx.orders import Order, over_cap
-from ogpu.tx.quote import check_cost, check_funds, quote
+from ogpu.tx.quote import NOTHING, check_cost, check_funds, not_sent, quote
 from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class TransactionManager:
 
     def open(self) -> None:
         """Go on with what earlier programs have left behind, beside whatever is asked for."""
-        if self.context.journal.exists:
+        if self.context.journal.exists and not self.policy.dry_run:
             self.context.spawn(self._recover_quietly(), "recovering transactions")
 
     async def close(self) -> None:
@@ -96,6 +97,8 @@ class TransactionManager:
     ) -> Receipt:
         """Send a call that `resume` did not know; `gas` is the limit when it was estimated before."""
         self._check_open()
+        if self.policy.dry_run:
+            raise not_sent(call, signer.address, await self.estimate(call, signer.address))
         while True:
             order = Order(options.key or secrets.token_hex(16), call, signer, options, gas)
             try:
@@ -110,6 +113,9 @@ class TransactionManager:
         """The receipt of such a call, when it was asked for before; None when it is new."""
         self._check_open()
         if not self.context.journal.exists:
+            return None
+        if self.policy.dry_run:
+            await self._rehearse_again(call, signer.address, options)
             return None
         sender = signer.address
         lane = self.lane(sender)
@@ -128,6 +134,11 @@ class TransactionManager:
         if options.key is None:
             await self._note_told(intent.key)
         return receipt
+
+    async def _rehearse_again(self, call: Call, sender: str, options: SendOptions) -> None:
+        """Raise `DryRun` for a call that was asked for before by its key, without going on with it."""
+        if options.key is not None and (intent := await self._by_key(call, sender, options.key)):
+            raise not_sent(call, sender, NOTHING, intent)
 
     async def _by_key(self, call: Call, sender: str, key: str) -> Intent | None:
         """The intent of an idempotency key, if it stands for this call."""
@@ -259,6 +270,11 @@ class TransactionManager:
 
     # --- looking after
 
+    def check_sends(self) -> None:
+        """Raise `DryRun` where mending is asked of a client that sends nothing."""
+        if self.policy.dry_run:
+            raise DryRun("Mending sends transactions, and the client's policy is dry_run. Nothing was sent.")
+
     async def intents(self, limit: int = 100, *, states: Sequence[State] | None = None) -> list[Intent]:
         """This chain's intents in the journal, newest first."""
         if not self.context.journal.exists:
@@ -281,6 +297,7 @@ class TransactionManager:
 
     async def cancel(self, key: str, signer: Signer) -> Intent:
         """Replace a transaction by an empty transfer; the intent once the chain has taken one of the two."""
+        self.check_sends()
         flight = await self._own(key, signer)
         if flight.pending:
             await self.lane(signer.address).cancel(flight)
@@ -289,6 +306,7 @@ class TransactionManager:
 
     async def bump(self, key: str, signer: Signer) -> Intent:
         """Offer more for a transaction that is on its way; the intent with its new attempt."""
+        self.check_sends()
         flight = await self._own(key, signer)
         if flight.pending and not await self.lane(signer.address).bump(flight):
             intent, cap = flight.intent, self.context.policy.fee_cap
@@ -297,6 +315,7 @@ class TransactionManager:
 
     async def recover(self) -> list[Intent]:
         """Send again and follow all that is unsettled, whoever began it; what it was, and has become."""
+        self.check_sends()
         if not self.context.journal.exists:
             return []
         found = await self.follower.take_up(everything=True)

@@ -55,6 +55,7 @@ class Nonces:
 
     async def fix(self, signer: Signer, *, force: bool) -> int:
         """Replace what is stuck with empty transfers, fill gaps; the next nonce, once the chain agrees."""
+        self._manager.check_sends()
         address, follower = signer.address, self._manager.follower
         async with self._lock:
             mined, pending = await self._counts(address)

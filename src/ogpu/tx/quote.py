@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ogpu.errors import ContractReverted, InsufficientFunds, OGPUError, RPCFailed, TransactionError
+from ogpu.errors import ContractReverted, DryRun, InsufficientFunds, OGPUError, RPCFailed, TransactionError
 from ogpu.rpc.codec import decode_revert
 from ogpu.rpc.transport import RPC, Request, mapping, quantity, raised
 from ogpu.tx import fees
 from ogpu.tx.fees import Fees
+from ogpu.tx.journal import Intent
 from ogpu.tx.replies import Reply, judge
-from ogpu.tx.state import Call, Policy
+from ogpu.tx.state import Call, Cost, Policy
 
 DEFAULT_PRIORITY_FEE = 10**9  # wei per gas, for nodes without eth_maxPriorityFeePerGas
+
+NOTHING = Cost(0, 0, None, 0, 0)
 
 MOST_GAS_COST = 100 * 10**18  # wei a transaction; a node that suggests more errs, or means harm
 
@@ -147,3 +150,28 @@ def check_funds(call: Call, sender: str, needed: int, available: int) -> None:
             hint=f"Nothing was sent. Send coin to {sender}.",
             facts={"account": sender, "needed": needed, "available": max(0, available)},
         )
+
+
+def not_sent(call: Call, sender: str, cost: Cost, known: Intent | None = None) -> DryRun:
+    """What is raised in place of sending a call; `known` is the intent that has its idempotency key."""
+    if known is not None:
+        said = f"{call.label} was asked for before by this key: it is {known.state.value}."
+    else:
+        said = f"{call.label} would cost {sender} at most {cost.total} wei, {cost.gas_cost} of it gas."
+    return DryRun(
+        f"{said} Nothing was uploaded or sent.",
+        hint="The client's policy is dry_run.",
+        facts={
+            "call": call.label,
+            "sender": sender,
+            "to": call.to,
+            "value": call.value,
+            "payment": call.payment,
+            "gas": cost.gas,
+            "max_fee": cost.max_fee,
+            "priority_fee": cost.priority_fee,
+            "gas_cost": cost.gas_cost,
+            "total": cost.total,
+            "state": None if known is None else known.state.value,
+        },
+    )

@@ -63,6 +63,9 @@ class Policy:
     confirmations: int = 1  # blocks, its own among them, before a call returns
     finality: int = 16  # blocks over it, after which a transaction is looked at no more
     receipt_timeout: float = 120.0  # after it the caller is told that the fate is open
+    dry_run: bool = (
+        False  # whether calls end with the error `DryRun`, which has their cost, and nothing is sent
+    )
 
 
 @dataclass(frozen=True)
