@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import pydoc
 import re
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer.main
 
+import ogpu
+import ogpu.client
+import ogpu.sync
 from ogpu import errors, networks, settings
 from ogpu.cli.main import app
 
@@ -116,8 +121,6 @@ def test_the_readme_names_only_variables_that_are_read() -> None:
 
 
 def test_the_versions_agree() -> None:
-    import ogpu
-
     assert f"## [{ogpu.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
@@ -147,6 +150,22 @@ def test_messages_in_the_troubleshooting_table_are_the_programs_own() -> None:
         for piece in re.split("|".join(["…", *map(re.escape, system | known)]), message):
             text = piece.strip(" .,:;")
             assert text in joined, f"{message!r}: {text!r} is in no message of the program"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = (ROOT / "docs" / "reference").glob("*.md")
+    shown = re.findall(r"^::: (\S+)$", "\n".join(page.read_text("utf-8") for page in pages), re.MULTILINE)
+    found = [pydoc.locate(name) for name in shown]
+    assert None not in found
+    modules = {value.__name__ for value in found if isinstance(value, ModuleType)}
+    public = {
+        *(getattr(ogpu, name) for name in ogpu.__all__),
+        *(getattr(ogpu.client, name) for name in ogpu.client.__all__),
+        *(v for v in vars(ogpu.sync).values() if isinstance(v, type) and v.__module__ == "ogpu.sync"),
+    }
+    # `AsyncClient` has what `Client` has, and the errors have a page of their own.
+    public -= {ogpu.AsyncClient, ogpu.OGPUError, ogpu.__version__}
+    assert not [value for value in public if value not in found and value.__module__ not in modules]
 
 
 # --- the tree at the top of errors.py
