@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No test sees the settings of whoever runs it, nor a `.env` file, nor what another test left behind."""
-    for name in ("OGPU_NETWORK_FILE", "CLIENT_PRIVATE_KEY", "PROVIDER_PRIVATE_KEY", "MASTER_PRIVATE_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if (name.startswith("OGPU_") and name != "OGPU_SEED") or name.endswith(
+            ("_PRIVATE_KEY", "_KEYSTORE", "_KEYSTORE_PASSWORD")
+        ):
+            monkeypatch.delenv(name)
     monkeypatch.setattr(default, "_selected", None)
     monkeypatch.setattr(default, "_clients", {})
     monkeypatch.setenv("OGPU_JOURNAL", str(tmp_path / "journal.sqlite3"))
