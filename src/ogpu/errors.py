@@ -1,5 +1,8 @@
 """The errors of the library: one tree, each with facts, a hint, and whether trying again can help.
 
+What a contract refuses is an error of its kind, and a `ContractReverted` beside: in the tree, further classes
+stand in parentheses. The same class is raised when the library finds it out before anything is sent.
+
 OGPUError
 ├── ConfigurationError (ValueError)
 │   ├── KeyMissing                   no private key where one is needed
@@ -7,9 +10,12 @@ OGPUError
 │   ├── KeystoreError                an encrypted key file that cannot be read or opened
 │   ├── UnknownChain · UnknownContract
 │   └── NetworkFileError             a network file: which one, which field, why
-├── InvalidInput (ValueError)        an argument that cannot be right, found before anything is sent
+├── InvalidInput (ValueError)        an argument that cannot be right
 │   ├── InvalidAddress
-│   ├── InvalidExpiry · PaymentTooLow · NoEnvironment
+│   ├── InvalidExpiry (ContractReverted)
+│   ├── PaymentTooLow (ContractReverted) · PriceTooHigh (ContractReverted)
+│   ├── InvalidOwner (ContractReverted)
+│   ├── NoEnvironment                a source for no hardware
 │   └── NotJSON                      data that cannot be written as JSON
 ├── ClientClosed (RuntimeError)      a client that is used after it was closed
 ├── NotFound
@@ -18,16 +24,34 @@ OGPUError
 │   ├── TaskUnknown                  the management service does not know the task
 │   └── NotConfirmed                 the task has no confirmed response yet
 ├── StateError                       the chain's state forbids it now
-│   ├── SourceInactive
-│   ├── TaskExpired · TaskCanceled
+│   ├── SourceInactive (ContractReverted)
+│   ├── InvalidEnvironment (ContractReverted)   hardware that the source does not offer
+│   ├── AlreadyRegistered (ContractReverted) · NotRegistered (ContractReverted)
+│   ├── AlreadyPaired (ContractReverted)        a provider and a master have one another only
+│   ├── AlreadyAttempted (ContractReverted) · NotAttempted (ContractReverted)
+│   ├── AlreadySubmitted (ContractReverted)     its response, or one with the same data
+│   ├── AlreadyConfirmed (ContractReverted) · AlreadyFinalized (ContractReverted)
+│   ├── InvalidStatus (ContractReverted)        a step that a task's status does not allow
+│   ├── TaskExpired
+│   │   └── SubmittedTooLate (ContractReverted)
+│   ├── TaskNotExpired (ContractReverted)       too early to take a payment back
+│   ├── TaskCanceled
 │   └── WaitTimeout (TimeoutError)   it did not happen in the time that the caller gave
 ├── NotPermitted                     the caller may not do that
-│   └── NotEligible                  stake or whitelist entry missing in the Vault
+│   ├── NotClient (ContractReverted) · NotProvider (ContractReverted) · NotMaster (ContractReverted)
+│   ├── NotAgent (ContractReverted)  nobody who may act for that provider
+│   ├── NotOwner (ContractReverted)  neither the contract's owner nor the role's holder
+│   └── NotEligible (ContractReverted)          stake or whitelist entry missing in the Vault
 ├── VaultError
-│   └── InsufficientVaultBalance     needed and available, in wei
+│   ├── InsufficientVaultBalance (ContractReverted)   needed and available, in wei
+│   ├── InsufficientLockup (ContractReverted)         stake; needed and available, in wei
+│   ├── NoUnbonding (ContractReverted)
+│   └── UnbondingNotElapsed (ContractReverted)        `matures` says when it will be
 ├── TransactionError
 │   ├── ContractReverted             the contract refuses: its reason, decoded
 │   ├── InsufficientFunds            not enough coin for gas and value
+│   ├── FeeTooLow                    the node wants more for gas than is offered
+│   ├── GasTooExpensive              it would cost what cannot be meant
 │   ├── NonceConflict                the nonce is taken or leaves a gap
 │   │   └── ForeignNonce             a transaction that is not in the journal was mined at our nonce
 │   ├── NonceInUse                   this program still waits for a transaction at that nonce
@@ -95,6 +119,31 @@ class OGPUError(Exception):
         return f"{self.message} {self.hint}" if self.hint else self.message
 
 
+class TransactionError(OGPUError):
+    """A transaction failed, or its fate is not known."""
+
+
+class ContractReverted(TransactionError):
+    """A contract refuses the call, or would: what was sent has a `hash` among the facts.
+
+    `reason` is its reason in words, "" when it gave none or was not asked; `data` is all that it said, as
+    0x-prefixed hex, when that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        data: str = "",
+        hint: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, facts=facts)
+        self.reason = reason
+        self.data = data
+
+
 class ConfigurationError(OGPUError, ValueError):
     """A setting is missing or wrong."""
 
@@ -124,19 +173,27 @@ class NetworkFileError(ConfigurationError):
 
 
 class InvalidInput(OGPUError, ValueError):
-    """An argument cannot be right; nothing was uploaded or sent."""
+    """An argument cannot be right."""
 
 
 class InvalidAddress(InvalidInput):
     """Not an address."""
 
 
-class InvalidExpiry(InvalidInput):
+class InvalidExpiry(InvalidInput, ContractReverted):
     """A task's expiry is past, or further off than its source allows."""
 
 
-class PaymentTooLow(InvalidInput):
-    """A task's payment is under its source's price floor."""
+class PaymentTooLow(InvalidInput, ContractReverted):
+    """A task's payment is under its source's price floor; facts: payment, min_payment (wei)."""
+
+
+class PriceTooHigh(InvalidInput, ContractReverted):
+    """A provider's price is over the task's payment; facts: price, payment (wei)."""
+
+
+class InvalidOwner(InvalidInput, ContractReverted):
+    """A contract cannot belong to that account, such as the zero address."""
 
 
 class NoEnvironment(InvalidInput):
@@ -177,12 +234,62 @@ class StateError(OGPUError):
     """The present state on chain does not allow it."""
 
 
-class SourceInactive(StateError):
+class SourceInactive(StateError, ContractReverted):
     """The source was inactivated; that is for good."""
+
+
+class InvalidEnvironment(StateError, ContractReverted):
+    """The source does not offer that hardware; facts: environment, offered."""
+
+
+class AlreadyRegistered(StateError, ContractReverted):
+    """The provider is registered to the source."""
+
+
+class NotRegistered(StateError, ContractReverted):
+    """The provider is not registered to the source."""
+
+
+class AlreadyPaired(StateError, ContractReverted):
+    """One of the two is paired, as a master or as a provider; removing the provider ends that."""
+
+
+class AlreadyAttempted(StateError, ContractReverted):
+    """The provider has attempted the task."""
+
+
+class NotAttempted(StateError, ContractReverted):
+    """The provider has not attempted the task."""
+
+
+class AlreadySubmitted(StateError, ContractReverted):
+    """The provider has answered the task, or somebody has with the same data."""
+
+
+class AlreadyConfirmed(StateError, ContractReverted):
+    """The response was confirmed."""
+
+
+class AlreadyFinalized(StateError, ContractReverted):
+    """The task has its final response."""
+
+
+class InvalidStatus(StateError, ContractReverted):
+    """The task's status does not allow that step; facts: status."""
 
 
 class TaskExpired(StateError):
     """The task's time is over."""
+
+
+class SubmittedTooLate(TaskExpired, ContractReverted):
+    """A response to a task whose time is over; facts: expiry, now (Unix seconds)."""
+
+
+class TaskNotExpired(StateError, ContractReverted):
+    """The task's time is not over, so its payment stays; facts: expiry, now (Unix seconds)."""
+
+    retryable = True
 
 
 class TaskCanceled(StateError):
@@ -199,34 +306,66 @@ class NotPermitted(OGPUError):
     """The sender may not do that."""
 
 
-class NotEligible(NotPermitted):
+class NotClient(NotPermitted, ContractReverted):
+    """Only the client of the source or task may, or an agent that it has named."""
+
+
+class NotProvider(NotPermitted, ContractReverted):
+    """The account is not that provider, or is not paired as one."""
+
+
+class NotMaster(NotPermitted, ContractReverted):
+    """The account is not the provider's master, or may not be one."""
+
+
+class NotAgent(NotPermitted, ContractReverted):
+    """Only the provider may, its master, or an agent that acts for the master."""
+
+
+class NotOwner(NotPermitted, ContractReverted):
+    """Only the contract's owner may, or an account with the protocol's role for it."""
+
+
+class NotEligible(NotPermitted, ContractReverted):
     """The account lacks the stake or the whitelist entry that the Vault asks for."""
 
 
 class VaultError(OGPUError):
-    """Money in the Vault does not suffice."""
+    """What an account has in the Vault does not allow it."""
 
 
-class InsufficientVaultBalance(VaultError):
+class InsufficientVaultBalance(VaultError, ContractReverted):
     """The Vault balance is short; facts: account, needed, available (wei)."""
 
 
-class TransactionError(OGPUError):
-    """A transaction failed, or its fate is not known."""
+class InsufficientLockup(VaultError, ContractReverted):
+    """The stake is short; facts: account, needed, available (wei)."""
 
 
-class ContractReverted(TransactionError):
-    """The contract refuses the call; `reason` is the decoded revert reason."""
+class NoUnbonding(VaultError, ContractReverted):
+    """No stake of the account is unbonding."""
 
-    def __init__(
-        self, message: str, *, reason: str = "", hint: str = "", facts: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message, hint=hint, facts=facts)
-        self.reason = reason
+
+class UnbondingNotElapsed(VaultError, ContractReverted):
+    """The unbonding has not matured; facts: unbonding (wei), matures, now (Unix seconds)."""
+
+    retryable = True
 
 
 class InsufficientFunds(TransactionError):
     """The account cannot pay for gas and value; facts: account, needed, available (wei)."""
+
+
+class FeeTooLow(TransactionError):
+    """No node takes the transaction at that fee; facts: max_fee (wei per gas)."""
+
+    retryable = True
+
+
+class GasTooExpensive(TransactionError):
+    """Gas would cost more than can be meant; facts: cost, most (wei), gas, max_fee."""
+
+    retryable = True
 
 
 class NonceConflict(TransactionError):
@@ -243,6 +382,8 @@ class ForeignNonce(NonceConflict):
 class NonceInUse(TransactionError):
     """This program still waits for a transaction at a nonce that would be replaced."""
 
+    retryable = True
+
 
 class TransactionUndetermined(TransactionError):
     """The transaction was sent and its fate is not known yet; facts: key, hash, nonce, address.
@@ -250,6 +391,8 @@ class TransactionUndetermined(TransactionError):
     It may still be mined. The same call again waits on for it and sends no other: by its idempotency key
     from anywhere on the same journal, without one when it is made with the same arguments.
     """
+
+    retryable = True
 
 
 class DryRun(TransactionError):

@@ -127,7 +127,7 @@ class Nexus:
     ) -> str:
         """Publish a source whose metadata is uploaded already; returns its address.
 
-        For `params.client` or its agent. Reverts with `NotClient`, `NotEligible` (stake, counting this
+        For `params.client` or its agent. Raises `NotClient`, `NotEligible` (stake, counting this
         source) or `InvalidEnvironment`. `client.publish_source()` uploads the metadata as well."""
         return self._portal.call(
             lambda core: core.nexus.publish_source(
@@ -146,7 +146,7 @@ class Nexus:
     ) -> Receipt:
         """Replace a source's terms; tasks that exist keep theirs.
 
-        For the source's client or its agent, while it is active. Reverts with `NotClient`, `SourceInactive`
+        For the source's client or its agent, while it is active. Raises `NotClient`, `SourceInactive`
         or `InvalidEnvironment`. `client.source(…).update()` uploads new metadata as well."""
         return self._portal.call(
             lambda core: core.nexus.update_source(
@@ -164,7 +164,7 @@ class Nexus:
     ) -> Receipt:
         """End a source for good; tasks that exist run on.
 
-        For the source's client or its agent. Reverts with `NotClient` or `SourceInactive`."""
+        For the source's client or its agent. Raises `NotClient` or `SourceInactive`."""
         return self._portal.call(
             lambda core: core.nexus.inactivate_source(
                 source, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -183,9 +183,9 @@ class Nexus:
     ) -> Receipt:
         """Register a paired provider to a source, with one environment that the source offers.
 
-        For the provider, its master, or the master's agent (`role="master"`, `role="agent"`). Reverts with
-        `NotAgent`, `NotProvider` (not paired), `AlreadyRegistered`, `InvalidEnvironment`, `NotEligible`
-        (lockup) or `SourceInactive`."""
+        For the provider, its master, or the master's agent (`role="master"`, `role="agent"`). Raises
+        `NotAgent`, `NotProvider` (not paired), `AlreadyRegistered`, `InvalidEnvironment`,
+        `InsufficientLockup` or `SourceInactive`."""
         return self._portal.call(
             lambda core: core.nexus.register(
                 source,
@@ -208,7 +208,7 @@ class Nexus:
     ) -> Receipt:
         """Take a provider off a source; what it has attempted stays.
 
-        For the provider, its master, or the master's agent. Reverts with `NotAgent` or `NotRegistered`."""
+        For the provider, its master, or the master's agent. Raises `NotAgent` or `NotRegistered`."""
         return self._portal.call(
             lambda core: core.nexus.unregister(
                 source, provider, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -227,8 +227,8 @@ class Nexus:
     ) -> Receipt:
         """Take a task on for a provider, and suggest a price (wei, at most the task's payment).
 
-        For the provider, its master, or the master's agent. Reverts with `NotAgent`, `NotRegistered`,
-        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `InsufficientPayment` or `InvalidStatus`. Past the
+        For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`,
+        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh` or `InvalidStatus`. Past the
         expiry it does not revert: it marks the task EXPIRED and refunds its client."""
         return self._portal.call(
             lambda core: core.nexus.attempt(
@@ -252,8 +252,8 @@ class Nexus:
         """Answer a task that was attempted; returns the address of the new Response.
 
         For the provider itself only. `params.payment` is its price (wei). Under first response the first
-        answer is final and gets the task's whole payment. Reverts with `NotProvider`, `NotAttempted`,
-        `AlreadySubmitted`, `Expired`, `InsufficientPayment` or `InvalidStatus`."""
+        answer is final and gets the task's whole payment. Raises `NotProvider`, `NotAttempted`,
+        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh` or `InvalidStatus`."""
         return self._portal.call(
             lambda core: core.nexus.submit_response(
                 params, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -305,8 +305,8 @@ class Controller:
     ) -> str:
         """Publish a task whose config is uploaded already; returns its address.
 
-        Anyone may; the sender becomes the task's client, and its Vault balance pays. Reverts with
-        `SourceInactive`, `InsufficientPayment`, `InvalidExpiry` or `InsufficientBalance`.
+        Anyone may; the sender becomes the task's client, and its Vault balance pays. Raises
+        `SourceInactive`, `PaymentTooLow`, `InvalidExpiry` or `InsufficientVaultBalance`.
         `client.publish_task()` uploads the config as well, and says beforehand what would fail."""
         return self._portal.call(
             lambda core: core.controller.publish_task(
@@ -324,7 +324,7 @@ class Controller:
     ) -> Receipt:
         """Cancel a task that nobody has attempted; its payment goes back to its client's Vault balance.
 
-        For the task's client or its agent (`role="agent"`). Reverts with `NotClient`, `InvalidStatus` or
+        For the task's client or its agent (`role="agent"`). Raises `NotClient`, `InvalidStatus` or
         `AlreadyFinalized`."""
         return self._portal.call(
             lambda core: core.controller.cancel_task(
@@ -342,7 +342,7 @@ class Controller:
     ) -> Receipt:
         """Confirm a response: its provider gets its price, the client the rest, and the task is final.
 
-        For the task's client or its agent, under manual confirmation. Reverts with `NotClient`,
+        For the task's client or its agent, under manual confirmation. Raises `NotClient`,
         `AlreadyConfirmed`, `AlreadyFinalized` or `InvalidStatus`."""
         return self._portal.call(
             lambda core: core.controller.confirm_response(
@@ -432,7 +432,7 @@ class Terminal:
     ) -> Receipt:
         """The master's half of a pairing; `amount` (wei of the sender's coin) becomes the provider's lockup.
 
-        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotProvider`."""
+        For anybody who is not paired. Raises `AlreadyPaired` or `NotProvider`."""
         return self._portal.call(
             lambda core: core.terminal.announce_provider(
                 provider, amount, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -449,7 +449,7 @@ class Terminal:
     ) -> Receipt:
         """The provider's half of a pairing.
 
-        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotMaster`."""
+        For anybody who is not paired. Raises `AlreadyPaired` or `NotMaster`."""
         return self._portal.call(
             lambda core: core.terminal.announce_master(
                 master, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -466,7 +466,7 @@ class Terminal:
     ) -> Receipt:
         """End a pairing; the provider keeps its lockup, and may still answer what it has attempted.
 
-        For the provider's master only. Reverts with `NotMaster`."""
+        For the provider's master only. Raises `NotMaster`."""
         return self._portal.call(
             lambda core: core.terminal.remove_provider(
                 provider, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -484,7 +484,7 @@ class Terminal:
     ) -> Receipt:
         """Tell a provider to drop a source's container: a signal, which changes nothing on chain.
 
-        For the provider's master only. Reverts with `NotMaster`."""
+        For the provider's master only. Raises `NotMaster`."""
         return self._portal.call(
             lambda core: core.terminal.remove_container(
                 provider, source, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -666,7 +666,7 @@ class Vault:
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Move wei out of the sender's Vault balance to the sender; reverts with `InsufficientBalance`."""
+        """Move wei out of the sender's Vault balance to the sender; raises `InsufficientVaultBalance`."""
         return self._portal.call(
             lambda core: core.vault.withdraw(
                 amount, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -683,7 +683,7 @@ class Vault:
     ) -> Receipt:
         """Turn Vault balance of the sender (wei) into lockup, its stake.
 
-        Reverts with `InsufficientBalance`."""
+        Raises `InsufficientVaultBalance`."""
         return self._portal.call(
             lambda core: core.vault.lock(
                 amount, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -700,7 +700,7 @@ class Vault:
     ) -> Receipt:
         """Begin to take lockup (wei) back; it can be claimed when the unbonding period is over.
 
-        A second one adds to the first, and the wait begins anew. Reverts with `InsufficientLockup`, also for
+        A second one adds to the first, and the wait begins anew. Raises `InsufficientLockup`, also for
         0."""
         return self._portal.call(
             lambda core: core.vault.unbond(
@@ -713,7 +713,7 @@ class Vault:
     ) -> Receipt:
         """Turn all that unbonds back into lockup.
 
-        Reverts with `NoUnbonding`. The testnet's Vault lacks it."""
+        Raises `NoUnbonding`. The testnet's Vault lacks it."""
         return self._portal.call(
             lambda core: core.vault.cancel_unbonding(
                 private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -725,7 +725,7 @@ class Vault:
     ) -> Receipt:
         """Turn unbonded stake that has matured into Vault balance.
 
-        Reverts with `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`."""
+        Raises `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`."""
         return self._portal.call(
             lambda core: core.vault.claim(private_key=private_key, role=role, idempotency_key=idempotency_key)
         )
@@ -740,7 +740,7 @@ class Vault:
     ) -> Receipt:
         """Take the payment of an expired task back into the sender's Vault balance; the task is EXPIRED then.
 
-        For the task's client itself, not its agents. Reverts with `NotClient`, `InvalidExpiry` (too early),
+        For the task's client itself, not its agents. Raises `NotClient`, `TaskNotExpired`,
         `InvalidStatus` or `AlreadyFinalized`."""
         return self._portal.call(
             lambda core: core.vault.force_release_payment(
@@ -976,7 +976,7 @@ class Task:
     ) -> Receipt:
         """Make another account its client, who then confirms and gets refunds. For its client.
 
-        Reverts with `OwnableUnauthorizedAccount`."""
+        Raises `NotOwner`."""
         return self._portal.call(
             lambda core: core.task(self.address).transfer_ownership(
                 new_owner, private_key=private_key, role=role, idempotency_key=idempotency_key

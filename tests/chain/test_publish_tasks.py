@@ -20,7 +20,6 @@ from tests.support.stage import Case
 
 from ogpu import AsyncClient, Client
 from ogpu.errors import (
-    ContractReverted,
     IdempotencyConflict,
     InsufficientVaultBalance,
     InvalidAddress,
@@ -29,6 +28,7 @@ from ogpu.errors import (
     OGPUError,
     PaymentTooLow,
     SignerFailed,
+    SourceInactive,
     TasksNotPublished,
     TransactionUndetermined,
 )
@@ -171,7 +171,7 @@ def test_those_that_revert_on_chain_have_their_error_and_are_not_sent_again(case
         inactivate_at_the_send(case, proxy, dying)
         for _ in range(2):
             results = client.publish_tasks(infos, idempotency_keys=keys, return_exceptions=True)
-            assert [type(results[number]) for number in (3, 4)] == [ContractReverted] * 2
+            assert [type(results[number]) for number in (3, 4)] == [SourceInactive] * 2
             assert sum(isinstance(result, str) for result in results) == 10
     case.check([*keys[:3], *keys[5:], "deposit:1"], keys[3:5])
     assert len(case.found().mined) == 13

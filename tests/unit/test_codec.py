@@ -18,7 +18,7 @@ from web3 import Web3
 
 from ogpu.errors import InvalidAddress, RPCInvalidResponse
 from ogpu.rpc import codec
-from ogpu.rpc.codec import CONTRACTS, checked_address, checksum, decode_logs, decode_revert, interface
+from ogpu.rpc.codec import CONTRACTS, checked_address, checksum, decode_logs, interface
 from ogpu.rpc.words import NotPlain, sequence
 
 NEXUS = "0x2b0cC6058313801D5feb184a539e3a0C5A87a6a1"
@@ -148,35 +148,6 @@ def test_lists_of_texts_are_left_to_eth_abi() -> None:
     with pytest.raises(NotPlain):
         sequence(entries, checksum)
     assert codec._Values(entries).decode(encode(["string[]", "int8"], [["a", "b"], -1])) == (["a", "b"], -1)
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        ("0x08c379a0" + encode(["string"], ["NotOwner"]).hex(), "NotOwner"),
-        ("0x4e487b71" + encode(["uint256"], [0x32]).hex(), "Panic(0x32): index out of bounds"),
-        ("0x4e487b71" + encode(["uint256"], [0x99]).hex(), "Panic(0x99): unknown code"),
-        (
-            "0x118cdaa7" + encode(["address"], [NEXUS]).hex(),
-            f"OwnableUnauthorizedAccount({NEXUS.lower()})",
-        ),
-        ("0xdeadbeef", "unknown error 0xdeadbeef"),
-        ("0x08c379a0ffff", "unknown error 0x08c379a0ffff"),
-        ("0x", ""),
-        (None, ""),
-        ("zz", ""),
-        ({"a": 1}, ""),
-    ],
-)
-def test_reverts_in_words(data: object, words: str) -> None:
-    assert decode_revert(data) == words
-
-
-def test_a_stranger_s_reason_is_one_bounded_line() -> None:
-    said = decode_revert("0x08c379a0" + encode(["string"], ["\x1b[2J\n" + "a" * 5000]).hex())
-    assert said.startswith(r"\x1b[2J\naaa")
-    assert said.isprintable()
-    assert len(said) < 330
 
 
 def test_only_the_contract_s_own_logs_count() -> None:

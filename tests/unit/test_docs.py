@@ -172,7 +172,7 @@ def test_the_reference_has_every_public_name() -> None:
 
 
 def drawn() -> dict[str, tuple[str, set[str]]]:
-    """Each error in the drawing: its parent, and the built-in errors beside it."""
+    """Each error in the drawing: its parent, and the further classes beside it."""
     tree: dict[str, tuple[str, set[str]]] = {}
     above: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -184,18 +184,16 @@ def drawn() -> dict[str, tuple[str, set[str]]]:
         while above and above[-1][0] >= depth:
             above.pop()
         for part in names.split(" · "):
-            name, _, builtin = part.partition(" ")
-            tree[name] = (above[-1][1] if above else "OGPUError", set(re.findall(r"\w+", builtin)))
+            name, _, others = part.partition(" ")
+            assert name not in tree
+            tree[name] = (above[-1][1] if above else "OGPUError", set(re.findall(r"\w+", others)))
         above.append((depth, names.split(" · ")[-1].split(" ")[0]))
     return tree
 
 
 def test_the_tree_of_errors_is_the_real_one() -> None:
     real = {
-        value.__name__: (
-            next(base.__name__ for base in value.__bases__ if issubclass(base, errors.OGPUError)),
-            {base.__name__ for base in value.__bases__ if not issubclass(base, errors.OGPUError)},
-        )
+        value.__name__: (value.__bases__[0].__name__, {base.__name__ for base in value.__bases__[1:]})
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.OGPUError) and value is not errors.OGPUError
     }

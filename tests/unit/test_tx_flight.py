@@ -13,6 +13,7 @@ import pytest
 
 from ogpu.errors import (
     ContractReverted,
+    FeeTooLow,
     ForeignNonce,
     InsufficientFunds,
     NonceConflict,
@@ -20,6 +21,7 @@ from ogpu.errors import (
     TransactionError,
     TransactionUndetermined,
 )
+from ogpu.rpc.reverts import Revert
 from ogpu.tx.fees import Fees
 from ogpu.tx.flight import (
     CALM_RESEND,
@@ -92,7 +94,7 @@ def settled(
     """The intent after a receipt of its only attempt."""
     before = intent(attempt(1, kind=kind))
     seen = receipt_outcome(
-        before, before.attempts[0], receipt(succeeded=succeeded), reason, final=final, owner=None
+        before, before.attempts[0], receipt(succeeded=succeeded), Revert(reason), final=final, owner=None
     )
     return replace(before, state=seen.state, final=seen.final, outcome=seen.outcome)
 
@@ -320,7 +322,7 @@ def test_a_revert_tells_its_reason_and_where_it_is() -> None:
 
 def test_a_cancelled_call_names_the_transfer_that_was_mined_and_not_the_last_one() -> None:
     before = intent(attempt(1), attempt(2, kind=Kind.CANCEL), attempt(3, kind=Kind.CANCEL))
-    seen = receipt_outcome(before, before.attempts[1], receipt(2), "", final=False, owner=None)
+    seen = receipt_outcome(before, before.attempts[1], receipt(2), Revert(), final=False, owner=None)
     error = error_of(replace(before, state=seen.state, outcome=seen.outcome))
     assert isinstance(error, TransactionDropped)
     assert error.facts["hash"] == attempt(2).hash
@@ -344,7 +346,7 @@ def test_a_foreign_nonce_names_the_other_transaction() -> None:
     [
         (Reply.INSUFFICIENT_FUNDS, InsufficientFunds),
         (Reply.NONCE_OCCUPIED, NonceConflict),
-        (Reply.UNDERPRICED, TransactionError),
+        (Reply.UNDERPRICED, FeeTooLow),
         (Reply.REFUSED, TransactionError),
     ],
 )

@@ -1,66 +1,29 @@
-"""Reading and writing contracts: batched calls at one block, and errors that say what is not there."""
+"""One network's node, contracts and transactions; what a contract refuses is an error that says why."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ogpu.errors import (
-    ContractMissing,
-    ContractReverted,
-    OGPUError,
-    Reorganised,
-    RPCFailed,
-    RPCInvalidResponse,
-    WrongContract,
-)
 from ogpu.networks import Network
+from ogpu.protocol.reverts import explaining
+from ogpu.protocol.views import Block, Contracts, Read, View
 from ogpu.rpc.codec import interface
-from ogpu.rpc.transport import RPC, Request, hash_of, mapping, quantity, raised
+from ogpu.rpc.transport import RPC
 from ogpu.tx.journal import Journal
 from ogpu.tx.manager import TransactionManager
-from ogpu.tx.quote import revert_of
-from ogpu.tx.state import Call, Policy, Receipt, SendOptions
+from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
 
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
-T = TypeVar("T")
-
-READS_AGAIN = 3  # of what a reorganisation, or a block that is just being mined, has torn
+__all__ = ["Block", "Chain", "Read", "View"]
 
 
-@dataclass(frozen=True)
-class Read:
-    """One view call: the kind of contract, its address, the function and its arguments."""
-
-    contract: str
-    address: str
-    function: str
-    arguments: tuple[Any, ...] = ()
-
-    def request(self, block: str) -> Request:
-        """The call in JSON-RPC's terms."""
-        data = interface(self.contract).functions[self.function].encode(*self.arguments)
-        return "eth_call", [{"to": self.address, "data": data}, block]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of the chain; `timestamp` in Unix seconds."""
-
-    number: int
-    hash: str
-    timestamp: int
-
-
-class Chain:
-    """One network's node, contracts and transactions."""
+class Chain(Contracts):
+    """The contracts, and transactions to them."""
 
     def __init__(self, network: Network, journal: Journal, policy: Policy, *, timeout: float) -> None:
-        self.network = network
-        self.rpc = RPC(network.rpc_urls, network.chain_id, timeout=timeout)
+        super().__init__(network, RPC(network.rpc_urls, network.chain_id, timeout=timeout))
         self.transactions = TransactionManager(self.rpc, network.chain_id, journal, policy)
 
     async def close(self) -> None:
@@ -68,140 +31,32 @@ class Chain:
         await self.transactions.close()
         await self.rpc.close()
 
-    def core(self, contract: str, function: str, *arguments: Any) -> Read:
-        """A view call of one of the network's own contracts, such as "Vault"."""
-        return Read(contract, self.network.contract(contract.upper()), function, arguments)
-
     def call(self, contract: str, function: str, *arguments: Any, value: int = 0) -> Call:
         """A transaction to one of the network's own contracts."""
         data = interface(contract).functions[function].encode(*arguments)
         return Call(f"{contract}.{function}", self.network.contract(contract.upper()), data, value)
 
     async def send(self, call: Call, signer: Signer, options: SendOptions | None = None) -> Receipt:
-        """Send a transaction and wait for its receipt."""
-        return await self.transactions.send(call, signer, options)
+        """Send a transaction and wait for its receipt; a refusal is raised as the error that it means."""
+        async with explaining(self, call, signer.address):
+            return await self.transactions.send(call, signer, options)
 
-    async def read(self, *reads: Read) -> list[Any]:
-        """The decoded results of a few view calls, in order, at the latest block: one request."""
-        # Asked for with them, the head shows a node that lags; their answers alone would not.
-        head: Request = ("eth_blockNumber", [])
-        answers = await self.rpc.batch([head, *(read.request("latest") for read in reads)])
-        return await self._decoded(reads, answers[1:], "latest")
+    async def resume(self, call: Call, signer: Signer, options: SendOptions) -> Receipt | None:
+        """The receipt of such a call, when it was asked for before; None when it is new."""
+        async with explaining(self, call, signer.address):
+            return await self.transactions.resume(call, signer, options)
 
-    async def at_one_block(self, reading: Callable[[View], Awaitable[T]]) -> T:
-        """The result of reads in as many batches as it takes, all of one block that is still the chain's.
+    async def send_new(self, call: Call, signer: Signer, options: SendOptions, gas: int) -> Receipt:
+        """Send a call that `resume` did not know, with a gas limit from `gas_of`."""
+        async with explaining(self, call, signer.address):
+            return await self.transactions.send_new(call, signer, options, gas)
 
-        It is read again when a reorganisation dropped the block meanwhile. So it is, too, when something was
-        not there: a node may show the next block's state under the last one's number for a moment, as anvil
-        does while it mines, and a count read then is past the list that is read after it.
-        """
-        failure: OGPUError
-        for _ in range(READS_AGAIN):
-            block = await self.head()
-            try:
-                return await reading(View(self, block))
-            except Reorganised as error:
-                failure = error
-            except ContractReverted as error:
-                failure = error
-        raise failure
+    async def gas_of(self, call: Call, sender: str) -> int:
+        """The gas limit of a call; raises what sending it would raise now."""
+        async with explaining(self, call, sender):
+            return await self.transactions.gas_of(call, sender)
 
-    async def read_at(self, reads: Sequence[Read], block: Block) -> list[Any]:
-        """The results of view calls at a block, with the proof that it was still there after them."""
-        at = hex(block.number)
-        requests, check = [read.request(at) for read in reads], ("eth_getBlockByNumber", [at, False])
-        if len(requests) < self.rpc.batch_size:
-            *answers, now = await self.rpc.batch([*requests, check])
-        else:  # several batches are on their way at once, and none is the last
-            answers = await self.rpc.batch(requests)
-            (now,) = await self.rpc.batch([check])
-        there = raised(now)  # null when the chain is shorter now
-        if there is None or hash_of(mapping(there).get("hash")) != block.hash:
-            raise Reorganised(
-                f"Block {block.number} was dropped while {self.network.name} was read.",
-                hint="Try again.",
-                facts={"block": block.number, "hash": block.hash},
-            )
-        return await self._decoded(reads, answers, at)
-
-    async def _decoded(self, reads: Sequence[Read], answers: Sequence[Any], block: str) -> list[Any]:
-        results = []
-        for read, answer in zip(reads, answers, strict=True):
-            try:
-                results.append(interface(read.contract).functions[read.function].decode(raised(answer)))
-            except (RPCFailed, RPCInvalidResponse) as error:
-                raise await self._explained(read, error, block) from error
-        return results
-
-    async def _explained(self, read: Read, error: OGPUError, block: str) -> OGPUError:
-        """Why a view call failed: no contract there, another kind of contract, or the node's own error."""
-        facts = {"address": read.address, "expected": read.contract}
-        if await self.rpc.call("eth_getCode", read.address, block) in ("0x", "0x0"):
-            return ContractMissing(
-                f"There is no contract at {read.address} on {self.network.name}; "
-                f"a {read.contract} was expected.",
-                hint="Check the address and the network.",
-                facts=facts,
-            )
-        if (
-            isinstance(error, RPCFailed)
-            and revert_of(error) is None
-            and "invalid opcode" not in str(error).lower()
-        ):
-            return error
-        if isinstance(error, RPCFailed) and (reason := revert_of(error)):
-            return ContractReverted(
-                f"{read.contract}.{read.function} failed: {reason}.", reason=reason, facts=facts
-            )
-        return self.wrong_contract(read.contract, read.address)
-
-    def wrong_contract(self, expected: str, address: str) -> WrongContract:
-        """That the contract at an address is not of the kind that is needed."""
-        return WrongContract(
-            f"The contract at {address} on {self.network.name} is no {expected}.",
-            hint="Check the address.",
-            facts={"address": address, "expected": expected},
-        )
-
-    async def head(self) -> Block:
-        """The latest block."""
-        block = mapping(await self.rpc.call("eth_getBlockByNumber", "latest", False))
-        return Block(
-            quantity(block.get("number")), hash_of(block.get("hash")), quantity(block.get("timestamp"))
-        )
-
-    async def logs(
-        self, contract: str, events: Sequence[str], first: int, last: int, *, address: str | None = None
-    ) -> list[dict[str, Any]]:
-        """The raw logs of some events of a contract, both blocks included.
-
-        Of the network's own by default.
-        """
-        topics = [interface(contract).events[event].topic for event in events]
-        query = {
-            "address": address or self.network.contract(contract.upper()),
-            "topics": [topics],
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-        }
-        answer = await self.rpc.call("eth_getLogs", query)
-        if not isinstance(answer, list):
-            raise RPCInvalidResponse("The node answered eth_getLogs with something else than a list.")
-        return answer
-
-
-class View:
-    """The contracts as they were at one block."""
-
-    def __init__(self, chain: Chain, block: Block) -> None:
-        self.chain = chain
-        self.block = block
-
-    async def read(self, *reads: Read) -> list[Any]:
-        """The decoded results of view calls, in order; `Reorganised` when the block is there no more."""
-        return await self.chain.read_at(reads, self.block) if reads else []
-
-    async def read_each(self, subjects: Sequence[Sequence[Read]]) -> list[list[Any]]:
-        """The results of several groups of view calls, a list a group."""
-        values = iter(await self.read(*(read for reads in subjects for read in reads)))
-        return [[next(values) for _ in reads] for reads in subjects]
+    async def estimate(self, call: Call, sender: str) -> Cost:
+        """What a call would cost at most, now; raises what sending it would raise now."""
+        async with explaining(self, call, sender):
+            return await self.transactions.estimate(call, sender)

@@ -47,8 +47,8 @@ class AsyncController(Contract):
     ) -> str:
         """Publish a task whose config is uploaded already; returns its address.
 
-        Anyone may; the sender becomes the task's client, and its Vault balance pays. Reverts with
-        `SourceInactive`, `InsufficientPayment`, `InvalidExpiry` or `InsufficientBalance`.
+        Anyone may; the sender becomes the task's client, and its Vault balance pays. Raises
+        `SourceInactive`, `PaymentTooLow`, `InvalidExpiry` or `InsufficientVaultBalance`.
         `client.publish_task()` uploads the config as well, and says beforehand what would fail.
         """
         check_type(params, TaskParams, "params")
@@ -77,7 +77,7 @@ class AsyncController(Contract):
     ) -> Receipt:
         """Cancel a task that nobody has attempted; its payment goes back to its client's Vault balance.
 
-        For the task's client or its agent (`role="agent"`). Reverts with `NotClient`, `InvalidStatus` or
+        For the task's client or its agent (`role="agent"`). Raises `NotClient`, `InvalidStatus` or
         `AlreadyFinalized`.
         """
         return await self._send(
@@ -97,7 +97,7 @@ class AsyncController(Contract):
     ) -> Receipt:
         """Confirm a response: its provider gets its price, the client the rest, and the task is final.
 
-        For the task's client or its agent, under manual confirmation. Reverts with `NotClient`,
+        For the task's client or its agent, under manual confirmation. Raises `NotClient`,
         `AlreadyConfirmed`, `AlreadyFinalized` or `InvalidStatus`.
         """
         return await self._send(

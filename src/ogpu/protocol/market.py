@@ -97,7 +97,7 @@ class Shared:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _gas_of(self, call: Call) -> int:
-        return await self._chain.transactions.gas_of(call, self._sender)
+        return await self._chain.gas_of(call, self._sender)
 
     async def _source(self, address: str) -> SourceSnapshot:
         return source_snapshot(self._chain, address, await self._chain.read(*source_reads(address)))
@@ -120,16 +120,16 @@ class Market:
     async def publish_source(self, info: SourceInfo, signer: Signer, options: SendOptions) -> str:
         """Check, upload the metadata, publish; the address of the new Source."""
         checks.check_source(info)
-        metadata, transactions = to_json(info.metadata()), self._chain.transactions
+        metadata = to_json(info.metadata())
         call = self._source_call(info, signer.address, metadata)
-        if receipt := await transactions.resume(call, signer, options):
+        if receipt := await self._chain.resume(call, signer, options):
             return self._published(receipt, "SourcePublished", "source")
         await self._check_stake(signer.address)
-        gas = await transactions.gas_of(call, signer.address)
+        gas = await self._chain.gas_of(call, signer.address)
         link = await self._stored(metadata, "imageMetadata.json")
-        transactions.at(Boundary.UPLOADED)
+        self._chain.transactions.at(Boundary.UPLOADED)
         call = self._source_call(info, signer.address, metadata, link)
-        receipt = await transactions.send_new(call, signer, options, gas)
+        receipt = await self._chain.send_new(call, signer, options, gas)
         return self._published(receipt, "SourcePublished", "source")
 
     async def _check_stake(self, client: str) -> None:
@@ -163,10 +163,10 @@ class Market:
         """Check, upload the config, publish; the address of the new Task."""
         checks.check_task(info)
         source = checked_address(info.source, "source")
-        config, transactions = to_json(config_of(info)), self._chain.transactions
+        config = to_json(config_of(info))
         cid = str(cid_of(config))
         call = self._task_call(info, source, cid)
-        receipt = await transactions.resume(call, signer, options)
+        receipt = await self._chain.resume(call, signer, options)
         if receipt is None:
             common = shared or Shared(self._chain, signer.address)
             try:
@@ -174,9 +174,9 @@ class Market:
                 async with common.paying(info, source):  # the errors of these checks say more
                     gas = await common.gas(call)
                     link = await self._stored(config, "taskConfig.json")
-                    transactions.at(Boundary.UPLOADED)
+                    self._chain.transactions.at(Boundary.UPLOADED)
                     call = self._task_call(info, source, cid, link)
-                    receipt = await transactions.send_new(call, signer, options, gas)
+                    receipt = await self._chain.send_new(call, signer, options, gas)
             finally:
                 if shared is None:
                     await common.close()
@@ -224,13 +224,13 @@ class Market:
             checks.check_source(info)
             await self._check_stake(sender)
             call = self._source_call(info, sender, to_json(info.metadata()))
-            return await self._chain.transactions.estimate(call, sender)
+            return await self._chain.estimate(call, sender)
         checks.check_task(info)
         source, shared = checked_address(info.source, "source"), Shared(self._chain, sender)
         try:
             async with shared.paying(info, source):
                 call = self._task_call(info, source, str(cid_of(to_json(config_of(info)))))
-                return await self._chain.transactions.estimate(call, sender)
+                return await self._chain.estimate(call, sender)
         finally:
             await shared.close()
 

@@ -100,7 +100,7 @@ class AsyncNexus(Contract):
     ) -> str:
         """Publish a source whose metadata is uploaded already; returns its address.
 
-        For `params.client` or its agent. Reverts with `NotClient`, `NotEligible` (stake, counting this
+        For `params.client` or its agent. Raises `NotClient`, `NotEligible` (stake, counting this
         source) or `InvalidEnvironment`. `client.publish_source()` uploads the metadata as well.
         """
         receipt = await self._send(
@@ -122,7 +122,7 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """Replace a source's terms; tasks that exist keep theirs.
 
-        For the source's client or its agent, while it is active. Reverts with `NotClient`, `SourceInactive`
+        For the source's client or its agent, while it is active. Raises `NotClient`, `SourceInactive`
         or `InvalidEnvironment`. `client.source(…).update()` uploads new metadata as well.
         """
         return await self._send(
@@ -143,7 +143,7 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """End a source for good; tasks that exist run on.
 
-        For the source's client or its agent. Reverts with `NotClient` or `SourceInactive`.
+        For the source's client or its agent. Raises `NotClient` or `SourceInactive`.
         """
         return await self._send(
             "inactivateSource",
@@ -164,9 +164,9 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """Register a paired provider to a source, with one environment that the source offers.
 
-        For the provider, its master, or the master's agent (`role="master"`, `role="agent"`). Reverts with
-        `NotAgent`, `NotProvider` (not paired), `AlreadyRegistered`, `InvalidEnvironment`, `NotEligible`
-        (lockup) or `SourceInactive`.
+        For the provider, its master, or the master's agent (`role="master"`, `role="agent"`). Raises
+        `NotAgent`, `NotProvider` (not paired), `AlreadyRegistered`, `InvalidEnvironment`,
+        `InsufficientLockup` or `SourceInactive`.
         """
         return await self._send(
             "register",
@@ -188,7 +188,7 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """Take a provider off a source; what it has attempted stays.
 
-        For the provider, its master, or the master's agent. Reverts with `NotAgent` or `NotRegistered`.
+        For the provider, its master, or the master's agent. Raises `NotAgent` or `NotRegistered`.
         """
         return await self._send(
             "unregister",
@@ -210,8 +210,8 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """Take a task on for a provider, and suggest a price (wei, at most the task's payment).
 
-        For the provider, its master, or the master's agent. Reverts with `NotAgent`, `NotRegistered`,
-        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `InsufficientPayment` or `InvalidStatus`. Past the
+        For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`,
+        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh` or `InvalidStatus`. Past the
         expiry it does not revert: it marks the task EXPIRED and refunds its client.
         """
         return await self._send(
@@ -234,8 +234,8 @@ class AsyncNexus(Contract):
         """Answer a task that was attempted; returns the address of the new Response.
 
         For the provider itself only. `params.payment` is its price (wei). Under first response the first
-        answer is final and gets the task's whole payment. Reverts with `NotProvider`, `NotAttempted`,
-        `AlreadySubmitted`, `Expired`, `InsufficientPayment` or `InvalidStatus`.
+        answer is final and gets the task's whole payment. Raises `NotProvider`, `NotAttempted`,
+        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh` or `InvalidStatus`.
         """
         check_type(params, ResponseParams, "params")
         terms = (

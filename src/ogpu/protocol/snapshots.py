@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ogpu.protocol.chain import Chain, Read, View
 from ogpu.protocol.contract import ITEMS_PER_READ, MOST_ITEMS, present
 from ogpu.protocol.vault import account_reads
+from ogpu.protocol.views import Contracts, Read, View
 from ogpu.rpc.codec import ZERO_ADDRESS
 from ogpu.types import (
     DeliveryMethod,
@@ -34,7 +34,7 @@ def source_reads(address: str) -> list[Read]:
     return [Read("Source", address, function) for function in _SOURCE]
 
 
-def source_snapshot(chain: Chain, address: str, values: Sequence[Any]) -> SourceSnapshot:
+def source_snapshot(chain: Contracts, address: str, values: Sequence[Any]) -> SourceSnapshot:
     """A source from what `source_reads` brought."""
     terms, status, tasks, registrants = values
     try:
@@ -63,7 +63,7 @@ def _task_reads(address: str) -> list[Read]:
     return [Read("Task", address, function) for function in _TASK]
 
 
-def _task_snapshot(chain: Chain, address: str, values: Sequence[Any]) -> TaskSnapshot:
+def _task_snapshot(chain: Contracts, address: str, values: Sequence[Any]) -> TaskSnapshot:
     params, owner, delivery, status, attempts, winner = values
     source, config, expiry, payment = params
     try:
@@ -87,7 +87,7 @@ def _response_reads(address: str) -> list[Read]:
     return [Read("Response", address, function) for function in _RESPONSE]
 
 
-def _response(chain: Chain, address: str, values: Sequence[Any]) -> Response:
+def _response(chain: Contracts, address: str, values: Sequence[Any]) -> Response:
     (task, provider, data, payment), status, timestamp, confirmed = values
     return Response(address, task, provider, data, payment, status, timestamp, confirmed)
 
@@ -96,7 +96,7 @@ async def _all(
     view: View,
     addresses: Sequence[str],
     reads: Callable[[str], list[Read]],
-    made: Callable[[Chain, str, Sequence[Any]], T],
+    made: Callable[[Contracts, str, Sequence[Any]], T],
 ) -> list[T]:
     """The items at these addresses; each distinct one is read once."""
     distinct = list(dict.fromkeys(addresses))
@@ -105,7 +105,7 @@ async def _all(
     return [found[address] for address in addresses]
 
 
-async def sources(chain: Chain, addresses: Sequence[str] | None) -> list[SourceSnapshot]:
+async def sources(chain: Contracts, addresses: Sequence[str] | None) -> list[SourceSnapshot]:
     """The sources at these addresses, or all that the Nexus has."""
 
     async def reading(view: View) -> list[SourceSnapshot]:
@@ -115,17 +115,17 @@ async def sources(chain: Chain, addresses: Sequence[str] | None) -> list[SourceS
     return await chain.at_one_block(reading)
 
 
-async def tasks(chain: Chain, addresses: Sequence[str]) -> list[TaskSnapshot]:
+async def tasks(chain: Contracts, addresses: Sequence[str]) -> list[TaskSnapshot]:
     """The tasks at these addresses."""
     return await chain.at_one_block(lambda view: _all(view, addresses, _task_reads, _task_snapshot))
 
 
-async def responses_at(chain: Chain, addresses: Sequence[str]) -> list[Response]:
+async def responses_at(chain: Contracts, addresses: Sequence[str]) -> list[Response]:
     """The responses at these addresses."""
     return await chain.at_one_block(lambda view: _all(view, addresses, _response_reads, _response))
 
 
-async def responses_of(chain: Chain, task: str, lower: int, upper: int | None) -> list[Response]:
+async def responses_of(chain: Contracts, task: str, lower: int, upper: int | None) -> list[Response]:
     """The responses `[lower, upper)` of a task, in the order of its attempts."""
 
     async def reading(view: View) -> list[Response]:
@@ -150,7 +150,7 @@ async def all_sources(view: View) -> list[str]:
     return present([address for page in pages for address in page])
 
 
-async def provider(chain: Chain, address: str) -> ProviderSnapshot:
+async def provider(chain: Contracts, address: str) -> ProviderSnapshot:
     """A provider, and where it is registered."""
     core = chain.core
 
@@ -179,7 +179,7 @@ async def provider(chain: Chain, address: str) -> ProviderSnapshot:
     return await chain.at_one_block(reading)
 
 
-async def master(chain: Chain, address: str) -> MasterSnapshot:
+async def master(chain: Contracts, address: str) -> MasterSnapshot:
     """A master and its money."""
     core = chain.core
 

@@ -122,7 +122,7 @@ class AsyncTask(Contract):
     ) -> Receipt:
         """Make another account its client, who then confirms and gets refunds. For its client.
 
-        Reverts with `OwnableUnauthorizedAccount`.
+        Raises `NotOwner`.
         """
         return await self._send(
             "transferOwnership",

@@ -94,7 +94,7 @@ class AsyncTerminal(Contract):
     ) -> Receipt:
         """The master's half of a pairing; `amount` (wei of the sender's coin) becomes the provider's lockup.
 
-        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotProvider`.
+        For anybody who is not paired. Raises `AlreadyPaired` or `NotProvider`.
         """
         return await self._send(
             "announceProvider",
@@ -115,7 +115,7 @@ class AsyncTerminal(Contract):
     ) -> Receipt:
         """The provider's half of a pairing.
 
-        For anybody who is not paired. Reverts with `AlreadyRegistered` or `NotMaster`.
+        For anybody who is not paired. Raises `AlreadyPaired` or `NotMaster`.
         """
         return await self._send(
             "announceMaster",
@@ -134,7 +134,7 @@ class AsyncTerminal(Contract):
     ) -> Receipt:
         """End a pairing; the provider keeps its lockup, and may still answer what it has attempted.
 
-        For the provider's master only. Reverts with `NotMaster`.
+        For the provider's master only. Raises `NotMaster`.
         """
         return await self._send(
             "removeProvider",
@@ -154,7 +154,7 @@ class AsyncTerminal(Contract):
     ) -> Receipt:
         """Tell a provider to drop a source's container: a signal, which changes nothing on chain.
 
-        For the provider's master only. Reverts with `NotMaster`.
+        For the provider's master only. Raises `NotMaster`.
         """
         return await self._send(
             "removeContainer",

@@ -137,7 +137,7 @@ class AsyncVault(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Move wei out of the sender's Vault balance to the sender; reverts with `InsufficientBalance`."""
+        """Move wei out of the sender's Vault balance to the sender; raises `InsufficientVaultBalance`."""
         return await self._send(
             "withdraw",
             check_amount(amount, "amount"),
@@ -155,7 +155,7 @@ class AsyncVault(Contract):
     ) -> Receipt:
         """Turn Vault balance of the sender (wei) into lockup, its stake.
 
-        Reverts with `InsufficientBalance`.
+        Raises `InsufficientVaultBalance`.
         """
         return await self._send(
             "lock",
@@ -174,7 +174,7 @@ class AsyncVault(Contract):
     ) -> Receipt:
         """Begin to take lockup (wei) back; it can be claimed when the unbonding period is over.
 
-        A second one adds to the first, and the wait begins anew. Reverts with `InsufficientLockup`, also for
+        A second one adds to the first, and the wait begins anew. Raises `InsufficientLockup`, also for
         0.
         """
         return await self._send(
@@ -193,7 +193,7 @@ class AsyncVault(Contract):
     ) -> Receipt:
         """Turn all that unbonds back into lockup.
 
-        Reverts with `NoUnbonding`. The testnet's Vault lacks it.
+        Raises `NoUnbonding`. The testnet's Vault lacks it.
         """
         return await self._send(
             "cancelUnbonding",
@@ -210,7 +210,7 @@ class AsyncVault(Contract):
     ) -> Receipt:
         """Turn unbonded stake that has matured into Vault balance.
 
-        Reverts with `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`.
+        Raises `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`.
         """
         return await self._send("claim", by=By(private_key, role, idempotency_key), usual=None)
 
@@ -224,7 +224,7 @@ class AsyncVault(Contract):
     ) -> Receipt:
         """Take the payment of an expired task back into the sender's Vault balance; the task is EXPIRED then.
 
-        For the task's client itself, not its agents. Reverts with `NotClient`, `InvalidExpiry` (too early),
+        For the task's client itself, not its agents. Raises `NotClient`, `TaskNotExpired`,
         `InvalidStatus` or `AlreadyFinalized`.
         """
         signer = self._keys.signer(private_key, role, None)

@@ -1,4 +1,4 @@
-"""Pure encoding and decoding: calls, results, logs, reverts and addresses, through the contracts' ABIs."""
+"""Pure encoding and decoding: calls, results, logs and addresses, through the contracts' ABIs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,6 @@ if TYPE_CHECKING:
 ZERO_ADDRESS = "0x" + "00" * 20
 CONTRACTS = ("Manager", "Nexus", "Controller", "Terminal", "Vault", "Source", "Task", "Response")
 
-ERROR_STRING = "08c379a0"  # Error(string), Solidity's revert reason
-PANIC = "4e487b71"  # Panic(uint256)
-PANIC_NAMES = {  # Solidity documentation, "Panic via assert and Error via require"
-    0x01: "assertion failed",
-    0x11: "arithmetic overflow",
-    0x12: "division by zero",
-    0x21: "value outside its enum",
-    0x22: "badly encoded storage bytes",
-    0x31: "pop on an empty array",
-    0x32: "index out of bounds",
-    0x41: "too much memory",
-    0x51: "call of an uninitialised function",
-}
-
-LONGEST_REASON = 300  # characters
 SPELLINGS = 1 << 14  # addresses whose EIP-55 spelling is remembered, in 4 MB at most
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -161,6 +146,14 @@ class Function:
     def _results(self) -> _Values:
         return _Values(self.outputs)
 
+    @cached_property
+    def _arguments(self) -> _Values:
+        return _Values(self.inputs)
+
+    def arguments(self, calldata: str) -> tuple[Any, ...]:
+        """What calldata of our own asks for."""
+        return self._arguments.decode(bytes.fromhex(calldata[10:]))
+
     def encode(self, *arguments: Any) -> str:
         """Calldata as 0x-prefixed hex."""
         if not arguments and not self.inputs:
@@ -282,36 +275,3 @@ def decoded_events(logs: Sequence[Mapping[str, Any]]) -> list[DecodedEvent]:
             except (RPCInvalidResponse, KeyError, TypeError):
                 continue
     return found
-
-
-def decode_revert(data: object) -> str:
-    """What revert data says, in one line: a reason string, a named panic, a custom error, or the bytes.
-
-    Anyone can deploy a contract that says anything, so the line is printable and bounded.
-    """
-    return printable(_revert_words(data), LONGEST_REASON)
-
-
-def _revert_words(data: object) -> str:
-    if not isinstance(data, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})*", data) or len(data) < 10:
-        return ""
-    from eth_abi.exceptions import DecodingError
-
-    selector, body = data[2:10], bytes.fromhex(data[10:])
-    try:
-        if selector == ERROR_STRING:
-            return str(_codec().decode(["string"], body)[0])
-        if selector == PANIC:
-            (code,) = _codec().decode(["uint256"], body)
-            return f"Panic(0x{code:02x}): {PANIC_NAMES.get(code, 'unknown code')}"
-        for contract in CONTRACTS:
-            if error := interface(contract).errors.get(selector):
-                values = _codec().decode([_type(o) for o in error.outputs], body)
-                return f"{error.name}({', '.join(_worded(v) for v in values)})"
-    except (DecodingError, ValueError, OverflowError):
-        pass  # malformed data is shown whole below
-    return f"unknown error {data[:200]}"
-
-
-def _worded(value: Any) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

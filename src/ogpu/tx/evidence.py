@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ogpu.errors import NetworkError, RPCFailed
-from ogpu.rpc.codec import decode_revert
+from ogpu.rpc.reverts import Revert, revert_of
 from ogpu.rpc.transport import RPC, Request, mapping, quantity
 from ogpu.tx.flight import Flight
 from ogpu.tx.journal import Attempt, Intent
@@ -44,7 +44,7 @@ class Evidence:
             self._block_times.clear()
         self._block_times[str(block.get("hash")).lower()] = quantity(block.get("timestamp"))
 
-    async def reasons(self, reverted: Sequence[tuple[Flight, Receipt]]) -> dict[str, str]:
+    async def reasons(self, reverted: Sequence[tuple[Flight, Receipt]]) -> dict[str, Revert]:
         """Why transactions reverted, by hash, as far as the node tells: the calls are made again."""
         if not reverted:
             return {}
@@ -58,8 +58,9 @@ class Evidence:
         except NetworkError:
             return {}  # the verdict is known; only its reason is not
         return {
-            receipt.hash: decode_revert(answer.data) if isinstance(answer, RPCFailed) else ""
+            receipt.hash: found
             for (_, receipt), answer in zip(reverted, answers, strict=True)
+            if isinstance(answer, RPCFailed) and (found := revert_of(answer))
         }
 
     async def takers(self, intent: Intent) -> dict[tuple[str, int], dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ogpu.errors import (
     ContractReverted,
+    FeeTooLow,
     ForeignNonce,
     InsufficientFunds,
     NonceConflict,
@@ -16,12 +17,14 @@ from ogpu.errors import (
     TransactionError,
     TransactionUndetermined,
 )
+from ogpu.rpc.reverts import Revert
 from ogpu.tx.fees import Fees
 from ogpu.tx.journal import Attempt, Intent, Kind, Outcome, State
 from ogpu.tx.replies import Reply
 from ogpu.tx.state import Receipt, SendOptions
 
 FIRST_RESEND, LAST_RESEND = 0.3, 8.0  # seconds, while no node has said that it has the transaction
+LONGEST_DATA = 10_000  # characters of revert data that the journal keeps; a contract may say megabytes
 CALM_RESEND = 15.0  # once one has: it may still lose it
 
 
@@ -119,7 +122,7 @@ def recovered(intent: Intent, now: float) -> Flight:
 
 
 def receipt_outcome(
-    intent: Intent, attempt: Attempt, receipt: Receipt, reason: str, *, final: bool, owner: str | None
+    intent: Intent, attempt: Attempt, receipt: Receipt, revert: Revert, *, final: bool, owner: str | None
 ) -> Outcome:
     """What a mined attempt means for its intent."""
     record: dict[str, Any] = {"receipt": receipt.record()}
@@ -129,7 +132,9 @@ def receipt_outcome(
         state = State.DONE
     else:
         state = State.REVERTED
-        record["reason"] = reason
+        record["reason"] = revert.words
+        if len(revert.data) <= LONGEST_DATA:
+            record["data"] = revert.data
     return Outcome(intent.key, state, final, record, owner)
 
 
@@ -159,6 +164,7 @@ def result_of(intent: Intent) -> Receipt:
             f"{intent.label}: transaction {receipt['hash']} was mined and reverted"
             + (f": {reason}." if reason else "."),
             reason=reason,
+            data=outcome.get("data", ""),
             facts={
                 **facts,
                 "hash": receipt["hash"],
@@ -203,10 +209,10 @@ def refused(intent: Intent, reply: Reply, said: str) -> TransactionError:
             facts={**facts, "account": intent.sender},
         )
     if reply is Reply.UNDERPRICED:
-        return TransactionError(
+        return FeeTooLow(
             f"{intent.label}: the node finds {attempt.fees.max_fee} wei per gas too little: {said}.",
             hint="Nothing was executed. Try again later, or with a higher fee_cap or max_retries=.",
-            facts=facts,
+            facts={**facts, "max_fee": attempt.fees.max_fee},
         )
     if reply is Reply.NONCE_OCCUPIED:
         return NonceConflict(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import JournalError, NetworkError, RPCFailed, WrongChain
+from ogpu.rpc.reverts import Revert
 from ogpu.rpc.transport import Request, mapping, quantity, raised
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.context import Context
@@ -189,9 +190,9 @@ class Follower:
                 flight.intent = replace(flight.intent, nonce=attempt.nonce)
             final = head - receipt.block_number >= policy.finality
             owner = TOLD if flight.waiters else None
-            reason = reasons.get(receipt.hash, "")
+            revert = reasons.get(receipt.hash, Revert())
             outcomes.append(
-                (flight, receipt_outcome(flight.intent, attempt, receipt, reason, final=final, owner=owner))
+                (flight, receipt_outcome(flight.intent, attempt, receipt, revert, final=final, owner=owner))
             )
         await self.store(outcomes)
         return True

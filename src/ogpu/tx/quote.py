@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ogpu.errors import ContractReverted, DryRun, InsufficientFunds, OGPUError, RPCFailed, TransactionError
-from ogpu.rpc.codec import decode_revert
+from ogpu.errors import ContractReverted, DryRun, GasTooExpensive, InsufficientFunds, OGPUError, RPCFailed
+from ogpu.rpc.reverts import revert_of
 from ogpu.rpc.transport import RPC, Request, mapping, quantity, raised
 from ogpu.tx import fees
 from ogpu.tx.fees import Fees
@@ -60,15 +60,21 @@ async def quote(rpc: RPC, sender: str, policy: Policy, calls: Sequence[Call] = (
     )
     estimates = await _on_latest(rpc, sender, calls, answers[len(_FEE_REQUESTS) :])
     block = mapping(raised(answers[0]))
-    limit = quantity(block.get("gasLimit"))
+    number, limit = quantity(block.get("number")), quantity(block.get("gasLimit"))
+    balance = quantity(raised(balance))
     return Quote(
         _fees_of(answers[: len(_FEE_REQUESTS)], policy),
         quantity(raised(mined)),
         quantity(raised(pending)),
-        quantity(raised(balance)),
-        quantity(block.get("number")),
+        balance,
+        number,
         limit,
-        tuple(_gas(*pair, sender, limit) for pair in zip(calls, estimates, strict=True)),
+        tuple(
+            fees.gas_limit(quantity(estimate), limit)
+            if not isinstance(estimate, RPCFailed)
+            else _refusal(call, estimate, sender, number, balance)
+            for call, estimate in zip(calls, estimates, strict=True)
+        ),
     )
 
 
@@ -97,36 +103,26 @@ def _fees_of(answers: Sequence[Any], policy: Policy) -> Fees:
     return fees.capped(offer, policy.fee_cap)
 
 
-def revert_of(error: RPCFailed) -> str | None:
-    """The decoded reason when a node's error is a revert, else None."""
-    if reason := decode_revert(error.data):
-        return reason
-    text = error.rpc_message
-    if "revert" not in text.lower():
-        return None
-    return text.partition("reverted:")[2].strip()
-
-
-def _gas(call: Call, estimate: object, sender: str, block_limit: int) -> int | OGPUError:
-    """The gas to allow for a call, or the error that it would end with."""
-    if not isinstance(estimate, RPCFailed):
-        return fees.gas_limit(quantity(estimate), block_limit)
-    error: OGPUError = estimate
-    if (reason := revert_of(estimate)) is not None:
+def _refusal(call: Call, estimate: RPCFailed, sender: str, block: int, balance: int) -> OGPUError:
+    """The error that a call would end with."""
+    error: OGPUError
+    if (revert := revert_of(estimate)) is not None:
         error = ContractReverted(
-            f"{call.label} would fail" + (f": {reason}." if reason else " (no reason given)."),
-            reason=reason,
+            f"{call.label} would fail" + (f": {revert.words}." if revert.words else " (no reason given)."),
+            reason=revert.words,
+            data=revert.data,
             hint="Nothing was sent.",
-            facts={"from": sender, "to": call.to},
+            facts={"from": sender, "to": call.to, "block": block},
         )
     elif judge(estimate) is Reply.INSUFFICIENT_FUNDS:
         error = InsufficientFunds(
-            f"{call.label}: {sender} has not enough coin for gas and value.",
+            f"{call.label}: {sender} has not enough coin for gas and value: it has {balance} wei.",
             hint=f"Nothing was sent. Send coin to {sender}.",
-            facts={"account": sender},
+            facts={"account": sender, "available": balance, "value": call.value},
         )
-    if error is not estimate:
-        error.__cause__ = estimate
+    else:
+        return estimate
+    error.__cause__ = estimate
     return error
 
 
@@ -134,7 +130,7 @@ def check_cost(call: Call, offer: Fees, gas: int) -> None:
     """Raise when a node suggests a price that cannot be meant."""
     cost = gas * offer.max_fee
     if cost > MOST_GAS_COST:
-        raise TransactionError(
+        raise GasTooExpensive(
             f"{call.label}: its gas would cost up to {cost} wei, by what the node suggests; the most that is "
             f"paid is {MOST_GAS_COST} wei.",
             hint="Nothing was sent. Try another node, or wait until gas is cheaper.",
