@@ -29,6 +29,7 @@ from ogpu.errors import (
 from ogpu.protocol.management import Management
 from ogpu.rpc import node as nodes
 from ogpu.rpc import transport
+from ogpu.rpc.sizes import FIRST_SIZE
 from ogpu.rpc.transport import RPC, quantity, raised
 from ogpu.tx.replies import Reply, verdict
 
@@ -98,9 +99,9 @@ def ask(url: str, count: int = 1) -> list[Any]:
 
 def test_many_calls_are_few_requests() -> None:
     with node(good) as (url, seen):
-        answers = ask(url, 1250)
-    assert len(set(answers)) == 1250
-    assert len(seen) == 1 + 3  # the chain id, and batches of at most 500
+        answers = ask(url, 2 * FIRST_SIZE + 1)
+    assert len(set(answers)) == 2 * FIRST_SIZE + 1
+    assert len(seen) == 1 + 3  # the chain id, and the batches
 
 
 def test_answers_are_matched_by_their_id() -> None:

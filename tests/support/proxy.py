@@ -19,6 +19,7 @@ import orjson
 from aiohttp import web
 
 from tests.support.faults import SEND, TRANSIENT, Call, Fault, at_block, behind, changed, fits, unasked
+from tests.support.gateways import Gateway
 
 __all__ = ["Fault", "Order", "Proxy", "proxied"]
 
@@ -80,7 +81,8 @@ class Proxy:
 
     `hold` is called with each method before the node is asked, `hold_after` when it has answered; a
     request waits until they return. `silence` is in seconds; a node that is behind is `lag` blocks behind, or
-    at block `stopped_at`.
+    at block `stopped_at`. `gateway` is what it does to batches, `sizes` are theirs. The next `throttle`
+    requests are refused by HTTP 429 with this `retry_after`.
     """
 
     target: str
@@ -96,6 +98,10 @@ class Proxy:
     silence: float = 3.0
     lag: int = 3
     stopped_at: int | None = None
+    gateway: Gateway = field(default_factory=Gateway)
+    throttle: int = 0
+    retry_after: str = "1"
+    sizes: list[int] = field(default_factory=list)
     _rate: Rate | None = None
     _replaced: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -169,6 +175,7 @@ class Proxy:
         methods = [call["method"] for call in calls]
         with self._lock:
             self.requests += 1
+            self.sizes.append(len(calls))
             self.methods.update(methods)
             self.calls += calls
             self.raw_sent += [call["params"][0] for call in calls if call["method"] == SEND]
@@ -186,6 +193,8 @@ class _Server:
         document = orjson.loads(await request.content.read())
         calls = document if isinstance(document, list) else [document]
         methods = self._proxy.noted(calls)
+        if refused := self._refused(calls):
+            return refused
         if self._proxy.hold:
             await _in_thread(self._proxy.hold, methods)
         await self._proxy.turn(methods)
@@ -194,7 +203,8 @@ class _Server:
         try:
             if fault not in UNSEEN:
                 answers = await self._answers(order, calls)
-                answer = orjson.dumps(answers if isinstance(document, list) else answers[0])
+                batch = isinstance(document, list)
+                answer = orjson.dumps(self._proxy.gateway.bent(calls, answers) if batch else answers[0])
                 if self._proxy.hold_after:
                     await _in_thread(self._proxy.hold_after, methods)
         except (aiohttp.ClientError, TimeoutError):  # the node is down or hangs
@@ -203,6 +213,18 @@ class _Server:
             if order is not None:
                 order.end()
         return await self._reply(request, fault, answer)
+
+    def _refused(self, calls: list[Call]) -> web.Response | None:
+        """What a gateway says that asks nobody."""
+        if self._proxy.throttle:
+            self._proxy.throttle -= 1
+            return web.Response(status=429, text="", headers={"Retry-After": self._proxy.retry_after})
+        if not (refused := self._proxy.gateway.refused(calls)):
+            return None
+        status, document = refused
+        if isinstance(document, bytes):
+            return _page(status, document)
+        return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
 
     async def _reply(self, request: web.BaseRequest, fault: Fault | None, answer: bytes) -> web.Response:
         half = answer[: len(answer) // 2]
@@ -322,6 +344,8 @@ async def _serve(proxy: Proxy, ready: threading.Event, end: asyncio.Event) -> No
             await end.wait()
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0)
+            await server.shutdown(0)  # of connections that were being accepted meanwhile
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ from ogpu.text import printable, shown, without_url_parts
 Request = tuple[str, Sequence[Any]]  # method and parameters
 SendAnswer = str | RPCFailed | NetworkError  # the hash, the node's error, or no answer
 
+CHECK_URL = "Check that the RPC URL is that of a node."
+NO_METHOD = -32601  # JSON-RPC's code
 LONGEST_MESSAGE = 500  # characters of what a node says
 BEHIND_TEXTS = (
     "header not found",
@@ -47,7 +49,9 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 def numbered(answer: Any, url: str) -> dict[int, Any]:
     """The answers to a batch by their id; some may be missing, and of two to one request neither counts."""
     if not isinstance(answer, list):
-        raise RPCInvalidResponse(f"{redact(url)} answered a batch with something else than a list.")
+        raise RPCInvalidResponse(
+            f"{redact(url)} answered a batch with something else than a list.", hint=CHECK_URL
+        )
     items = [item for item in answer if isinstance(item, dict)]
     if any(_is_rate_limit(item) for item in items if type(item.get("id")) is not int):
         raise rate_limited(url)
@@ -82,11 +86,11 @@ def send_result(answer: Any, url: str, request_id: int) -> SendAnswer:
 def result(answer: Any, url: str, request_id: int) -> Any:
     """The result of one answer, or an `RPCFailed` as a value."""
     if not isinstance(answer, dict) or not ("result" in answer or answer.get("error")):
-        raise RPCInvalidResponse(f"{redact(url)} answered JSON that is no JSON-RPC answer.")
+        raise RPCInvalidResponse(f"{redact(url)} answered JSON that is no JSON-RPC answer.", hint=CHECK_URL)
     error = answer.get("error")
     if not error:
         if answer.get("id") != request_id:
-            raise RPCInvalidResponse(f"{redact(url)} answered a request that was not asked.")
+            raise RPCInvalidResponse(f"{redact(url)} answered a request that was not asked.", hint=CHECK_URL)
         return answer["result"]
     limit = told(error)
     if limit is not None and limit.limit is Limit.RATE:
@@ -99,7 +103,11 @@ def result(answer: Any, url: str, request_id: int) -> Any:
     if limit is not None and limit.limit is Limit.ANSWER:
         return too_large(f"The node refuses an answer as too large: {message}", limit.most, code, message)
     return RPCFailed(
-        f"The node answered with an error: {message}", code=code, rpc_message=message, data=error.get("data")
+        f"The node answered with an error: {message}",
+        code=code,
+        rpc_message=message,
+        data=error.get("data"),
+        hint="Use the RPC URL of a node that offers this method." if code == NO_METHOD else "",
     )
 
 
