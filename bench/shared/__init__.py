@@ -1,0 +1,1 @@
+"""What more than one benchmark is made of, and tests use too."""
