@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from publish_parts import report, runs, targets
-from publish_parts.environments import VERSIONS, python_of
-from publish_parts.job import CannotRun, Job, run
-from publish_parts.network import BenchNetwork, new_keys, started
+from publish_parts.job import Job, run
+from shared.environments import VERSIONS, python_of
+from shared.network import BenchNetwork, new_keys, started
+from shared.program import CannotRun
+from shared.targets import Target, show
 
 BLOCK_TIME = 1.0
 PARTS = ("throughput", "peers", "latency", "scaling")
@@ -106,7 +108,7 @@ class Bench:
         with started(self._folder / name, block_time) as network:
             yield network
 
-    def targets(self) -> list[targets.Target]:
+    def targets(self) -> list[Target]:
         """What was asked for, as far as it was measured."""
         return [
             *targets.of_throughput(self.ours),
@@ -148,7 +150,7 @@ def main() -> int:
         except CannotRun as error:  # of ours; a peer's is in the table
             raise SystemExit(f"This library's publisher gave no result: {error}") from error
     found = bench.targets()
-    targets.show(found)
+    show(found)
     print(f"{time.perf_counter() - begin:.0f} s in all, load {os.getloadavg()[0]:.1f}")
     text = json.dumps(bench.document())
     if options.json:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ogpu.rpc.codec import decode_logs, interface
-from publish_parts.network import BenchNetwork, rpc
+from shared.network import BenchNetwork, rpc
 
 SETTLE_TIMEOUT = 60.0
 

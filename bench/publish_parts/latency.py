@@ -26,8 +26,8 @@ from ogpu.content import cid_of, to_json
 from ogpu.networks import load_network_file
 from ogpu.protocol.market import config_of
 from ogpu.rpc.codec import interface
-from publish_parts.network import HAS_JOURNAL
 from publish_parts.ours import info
+from shared.network import HAS_JOURNAL
 
 WARM = 3  # rounds that are not counted
 GAS, MAX_FEE, PRIORITY_FEE = 1_700_000, 100 * 10**9, 10**9

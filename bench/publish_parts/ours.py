@@ -10,28 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psutil
 
 from ogpu import AsyncClient
 from ogpu.client import TaskInfo, TaskInput
 from ogpu.networks import load_network_file
-from publish_parts.network import HAS_JOURNAL, rpc
-
-
-class Requests:
-    """Counts the HTTP requests of this process."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        session: Any = aiohttp.ClientSession
-        send = session._request
-
-        async def counted(*arguments: Any, **options: Any) -> Any:
-            self.count += 1
-            return await send(*arguments, **options)
-
-        session._request = counted
+from shared.counting import Requests
+from shared.network import HAS_JOURNAL, rpc
 
 
 def info(job: dict[str, Any], position: int) -> TaskInfo:

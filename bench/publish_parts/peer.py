@@ -1,8 +1,6 @@
-"""The publisher that uses a published package: PYTHON peer.py JOB, run by `job.run`.
+"""The publisher that uses a published package: PYTHON -m publish_parts.peer JOB, run by `job.run`.
 
-The interpreter is that of the package's own environment. What changes is where the package connects to,
-and nothing of what it does: its tables of RPC URLs and contracts are data, and the one URL that is a
-literal, the upload's, is redirected in `requests`.
+The interpreter is that of the package's own environment.
 """
 
 from __future__ import annotations
@@ -17,43 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-UPLOAD = "https://capi.ogpuscan.io/file/create"
-
-
-def pointed(job: dict[str, Any]) -> Any:
-    """The package's `ogpu.client`, connected to the local network under the testnet's name."""
-    client = importlib.import_module("ogpu.client")
-    try:
-        config, manager = (
-            importlib.import_module("ogpu.chain.config"),
-            importlib.import_module("ogpu.chain.web3"),
-        )
-    except ImportError:  # 0.2.0
-        config = importlib.import_module("ogpu.client.chain_config")
-        manager = importlib.import_module("ogpu.client.web3_manager")
-    testnet = config.ChainId.OGPU_TESTNET
-    config.ChainConfig.CHAIN_CONTRACTS[testnet].update(job["contracts"])
-    config.ChainConfig.set_chain(testnet)
-    manager.Web3Manager.update_rpc_url(testnet, job["url"])
-    return client
-
-
-class Requests:
-    """Counts the HTTP requests of this process, and sends uploads to the local content service."""
-
-    def __init__(self, upload_url: str) -> None:
-        self.count = 0
-        session = importlib.import_module("requests").Session
-        request, send = session.request, session.send
-
-        def redirected(own: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
-            return request(own, method, upload_url if url == UPLOAD else url, *arguments, **options)
-
-        def counted(*arguments: Any, **options: Any) -> Any:
-            self.count += 1
-            return send(*arguments, **options)
-
-        session.request, session.send = redirected, counted
+from shared.peers import Requests, pointed
 
 
 class Calls:

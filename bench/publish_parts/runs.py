@@ -12,12 +12,13 @@ from pathlib import Path
 from eth_account import Account
 
 from publish_parts.chain import Observed, head, observe, settle
-from publish_parts.environments import python_of
-from publish_parts.job import CannotRun, Job, Outcome, run
-from publish_parts.network import BenchNetwork, Cpu
+from publish_parts.job import Job, Outcome, run
+from shared.environments import python_of
+from shared.network import BenchNetwork, Cpu
+from shared.program import CannotRun
 
 OURS = (sys.executable, "-m", "publish_parts.ours")
-PEER = Path(__file__).parent / "peer.py"
+PEER = ("-m", "publish_parts.peer")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def peer(
     try:
         for job in jobs:
             with tempfile.TemporaryDirectory(dir=network.file.parent) as folder:
-                command = (str(python_of(version)), str(PEER))
+                command = (str(python_of(version)), *PEER)
                 runs.append(_run(command, network, job, Path(folder), block_time))
     except CannotRun as error:
         return Measured(name, runs, str(error))

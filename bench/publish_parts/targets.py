@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from publish_parts.report import FULL, cpu_ms, faults, fullness, growth, latencies, ratio
 from publish_parts.runs import Measured
+from shared.targets import Target
 
 CPU_MS = 3.0  # a task
 OVER_NODE_MS = 25.0
 TIMES = {1: 100.0, 16: 10.0}  # as fast as a peer, by its threads
 LINEAR = 1.5  # CPU a task at the largest size over that at 100
 FLAT_KB = 20.0  # a further task, from the largest size but one to the largest
-
-
-@dataclass(frozen=True)
-class Target:
-    """What was asked for, and what was measured."""
-
-    name: str
-    wanted: str
-    measured: str
-    met: bool
 
 
 def of_throughput(ours: Measured) -> list[Target]:
@@ -74,10 +64,3 @@ def of_scaling(scaling: Sequence[Measured]) -> list[Target]:
         Target(name, f"at most {LINEAR:g}x", f"{times:.2f}x", times <= LINEAR),
         Target("memory, a further task", f"at most {FLAT_KB:g} KB", f"{further:.1f} KB", further <= FLAT_KB),
     ]
-
-
-def show(found: Sequence[Target]) -> None:
-    """Asked for, measured, met."""
-    for target in found:
-        met = "" if target.met else "missed"
-        print(f"{target.name:<38} {target.wanted:>20} {target.measured:>12}  {met}".rstrip())

@@ -24,7 +24,6 @@ from ogpu.client import ImageEnvironments, SourceInfo
 from ogpu.localnet.processes import end_with_parent
 from ogpu.networks import load_network_file
 
-BENCH = Path(__file__).parent.parent
 HAS_JOURNAL = "journal" in inspect.signature(AsyncClient).parameters
 START_TIMEOUT = 120.0  # the first start may install anvil
 STOP_TIMEOUT = 30.0
@@ -119,7 +118,7 @@ def started(folder: Path, block_time: float | None) -> Iterator[BenchNetwork]:
 async def _publish_source(network: BenchNetwork) -> str:
     image = ImageEnvironments(cpu="https://example.org/docker-compose.yml")
     info = SourceInfo("Benchmark", "Takes tasks.", "", image, MIN_PAYMENT, 0, SOURCE_EXPIRY)
-    async with _owner(network) as client:
+    async with owner(network) as client:
         return await client.publish_source(info)
 
 
@@ -127,7 +126,7 @@ def new_keys(network: BenchNetwork, count: int) -> list[str]:
     """Keys that have sent nothing yet, with coin and Vault balance: no run meets what another one left."""
 
     async def fund(addresses: list[str]) -> None:
-        async with _owner(network) as client:
+        async with owner(network) as client:
             await asyncio.gather(*(client.vault.deposit(DEPOSIT, address) for address in addresses))
 
     keys = ["0x" + secrets.token_hex(32) for _ in range(count)]
@@ -138,7 +137,8 @@ def new_keys(network: BenchNetwork, count: int) -> list[str]:
     return keys
 
 
-def _owner(network: BenchNetwork) -> AsyncClient:
+def owner(network: BenchNetwork) -> AsyncClient:
+    """A client with the key that owns the source and has a Vault balance."""
     key = network.document["accounts"]["client"][0]["private_key"]
     options: Any = {"journal": ":memory:"} if HAS_JOURNAL else {}
     return AsyncClient(load_network_file(network.file), private_key=key, **options)

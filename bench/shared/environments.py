@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ogpu import settings
-from publish_parts.job import SAID, CannotRun
+from shared.program import SAID, CannotRun
 
 DISTRIBUTION = "ogpu"
 VERSIONS = ("0.2.3", "0.2.0.14")

@@ -1,0 +1,1 @@
+"""What `bench/read.py` is made of."""
