@@ -40,12 +40,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ogpu.aio import AsyncClient
-from ogpu.content import ContentOptions, resolve_options
+from ogpu.content import ContentOptions, Limits, resolve_options
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
 from ogpu.portal import Portal

@@ -14,6 +14,8 @@ from tests.support.localnet import RunningNetwork, started
 
 TESTNET_CHAIN_ID = 200820172034
 
+os.environ["OGPU_CONTENT_CACHE"] = "off"  # for the networks too, whose processes are started with it
+
 
 # A shell that runs us in the background may have us ignore these, and our children with us.
 for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -81,6 +81,8 @@ OGPUError
 │   ├── ContentTooLarge
 │   ├── ContentMismatch              the bytes are not what the CID names
 │   ├── ContentInvalid               verified bytes that are not what was asked for, such as not JSON
+│   ├── ContentBlocked               a link to an address that is never asked, such as a private one
+│   ├── ContentFileError             a local file that cannot be read or written
 │   └── UnsupportedCID (ValueError)
 ├── HandlerError
 │   ├── HandlerSignatureError (TypeError)   refused when the file is loaded
@@ -532,6 +534,14 @@ class ContentMismatch(ContentError):
 
 class ContentInvalid(ContentError):
     """The content is authentic but not what was asked for, such as not JSON."""
+
+
+class ContentBlocked(ContentError):
+    """A link leads to where nothing is ever fetched from, such as a private address; facts: host, reason."""
+
+
+class ContentFileError(ContentError):
+    """A local file cannot be read or written, or changed while it was sent; facts: path, reason."""
 
 
 class UnsupportedCID(ContentError, ValueError):

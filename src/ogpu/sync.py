@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ogpu.aio import AsyncClient
-from ogpu.content import ContentOptions, resolve_options
+from ogpu.content import ContentOptions, Limits, resolve_options
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
 from ogpu.portal import Portal
@@ -1198,27 +1199,86 @@ class Master:
 
 
 class Content:
-    """The network's content: stored, and fetched and checked against its CID. No store is trusted."""
+    """The network's content: stored, and fetched and checked against its CID. No store is trusted.
+
+    `link` is a link with a CID in it, whose host is never asked, or a bare CID: v0 or v1, of a file (raw or
+    dag-pb, sha2-256), else `UnsupportedCID` names the kind. Bytes come from the cache, the configured store,
+    the network's gateway and the other gateways, in this order, until one has the true ones. A fetch raises
+    `ContentMismatch` when one sent others, `ContentTooLarge` over the limits (64 MiB by default), and
+    `ContentUnavailable` when none had them in time (60 s by default). `limits` are a `Limits` for one call.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client  # which would close when nobody held it
         self._portal = client._portal
 
-    def put_bytes(self, data: bytes, filename: str, content_type: str = "application/octet-stream") -> str:
-        """Store `data`; the link under which it is found, checked to name these very bytes."""
+    def put_bytes(
+        self, data: bytes, filename: str = "data", content_type: str = "application/octet-stream"
+    ) -> str:
+        """Store `data`; the link under which it is found, checked to name these very bytes.
+
+        Raises `ContentTooLarge` before anything is sent, `ContentMismatch` when the store names other bytes,
+        `ContentUnavailable` when it took nothing. The same bytes may be stored again and again."""
         return self._portal.call(lambda core: core.content.put_bytes(data, filename, content_type))
 
-    def put_json(self, value: Any, filename: str) -> str:
+    def put_json(self, value: Any, filename: str = "data.json") -> str:
         """Store `value` as compact JSON; `NotJSON`, before anything is sent, names the place that is none."""
         return self._portal.call(lambda core: core.content.put_json(value, filename))
 
-    def get_bytes(self, link: str) -> bytes:
-        """The file that the CID in `link` (or a bare CID) names, from our gateways, never the link's host."""
-        return self._portal.call(lambda core: core.content.get_bytes(link))
+    def put_file(
+        self,
+        path: str | PathLike[str],
+        *,
+        content_type: str | None = None,
+        limits: Limits | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> str:
+        """Store a file, which is never held whole in memory; its link, checked to name these very bytes.
 
-    def get_json(self, link: str) -> Any:
+        `content_type` is guessed from the name when it is None. `progress` is called with the bytes sent and
+        the file's size, on the client's own thread; what it raises ends the upload. Raises what `put_bytes`
+        raises, and `ContentFileError` when the file cannot be read or changes meanwhile."""
+        return self._portal.call(
+            lambda core: core.content.put_file(
+                path, content_type=content_type, limits=limits, progress=progress
+            )
+        )
+
+    def get_bytes(self, link: str, *, allow_unverified: bool = False, limits: Limits | None = None) -> bytes:
+        """The file that the CID in `link` (or a bare CID) names, checked against it.
+
+        With `allow_unverified`, a plain https link with no CID is fetched too, whose bytes cannot be
+        checked: from public addresses and port 443 only, else `ContentBlocked`; no redirect is followed."""
+        return self._portal.call(
+            lambda core: core.content.get_bytes(link, allow_unverified=allow_unverified, limits=limits)
+        )
+
+    def get_json(self, link: str, *, allow_unverified: bool = False, limits: Limits | None = None) -> Any:
         """The JSON value of the file that `link` names; `ContentInvalid` when the file is not UTF-8 JSON."""
-        return self._portal.call(lambda core: core.content.get_json(link))
+        return self._portal.call(
+            lambda core: core.content.get_json(link, allow_unverified=allow_unverified, limits=limits)
+        )
+
+    def get_file(
+        self,
+        link: str,
+        path: str | PathLike[str],
+        *,
+        allow_unverified: bool = False,
+        limits: Limits | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> int:
+        """Fetch into a file, which is never held whole in memory; its size in bytes.
+
+        What is at `path` is replaced once the new file is whole and checked, and stays as it is until then.
+        `progress` is called with the bytes so far and their number, None when that is not known, on the
+        client's own thread, and begins anew at another gateway; what it raises ends the fetch. Raises what
+        `get_bytes` raises, and `ContentFileError` when the file cannot be written."""
+        return self._portal.call(
+            lambda core: core.content.get_file(
+                link, path, allow_unverified=allow_unverified, limits=limits, progress=progress
+            )
+        )
 
 
 class Client:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 from urllib.parse import SplitResult, urlsplit
 
-from ogpu.content.unixfs import DAG_PB, KUBO_V0, KUBO_V1, RAW, SHA2_256, Layout, TreeBuilder
+from ogpu.content.unixfs import DAG_PB, KUBO_V0, KUBO_V1, RAW, SHA2_256, WIDE_V1, Layout, TreeBuilder
 from ogpu.errors import UnsupportedCID
 from ogpu.text import shown
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PIECE = 1024 * 1024  # bytes of a file that are read at a time
 _LONGEST = 128  # characters; a sha2-256 CID has at most 62, and decoding is quadratic
 
 # https://github.com/multiformats/multicodec/blob/master/table.csv
@@ -69,27 +73,79 @@ def cid_of(data: bytes, layout: Layout = KUBO_V0) -> str:
     return str(builder.cid())
 
 
+def cid_of_file(file: BinaryIO, layout: Layout = KUBO_V0) -> CID:
+    """The CID of an open file, read from its beginning piece by piece."""
+    builder = CIDBuilder(layout)
+    for piece in _pieces(file):
+        builder.feed(piece)
+    return builder.cid()
+
+
+class Verifier:
+    """Whether a file that is fed piece by piece is the one that a CID names, in one layout."""
+
+    def __init__(self, cid: CID, layout: Layout | None = None) -> None:
+        self._digest = cid.digest
+        self._hash = hashlib.sha256() if cid.codec == "raw" else None
+        self._tree = TreeBuilder(layout or likely_layouts(cid)[0])
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Add the file's next bytes."""
+        if self._hash is not None:
+            self._hash.update(data)
+        else:
+            self._tree.feed(data)
+
+    def good(self) -> bool:
+        """Whether what was fed so far is the file."""
+        digest = self._tree.root().digest if self._hash is None else self._hash.digest()
+        return digest == self._digest
+
+
+def likely_layouts(cid: CID) -> tuple[Layout, ...]:
+    """The layouts in which a whole file is compared with a CID, the likeliest first."""
+    if cid.codec == "raw":
+        return (KUBO_V1,)  # one block, so no layout matters
+    return (KUBO_V0, KUBO_V1, WIDE_V1) if cid.version == 0 else (KUBO_V1, WIDE_V1, KUBO_V0)
+
+
 def matches(cid: CID | str, data: bytes) -> bool:
     """Whether `data` is the file that `cid` names.
 
-    A raw CID is the hash of the bytes. A dag-pb CID names a tree, so the tree is made again in the two
-    layouts that kubo makes by default, for CIDv0 and for CIDv1. A file that was stored in another layout
-    (other chunk size, trickle, more links a node) has another CID: it cannot be checked this way and does
-    not match.
+    A raw CID is the hash of the bytes. A dag-pb CID names a tree, so the tree is made again in the
+    layouts that kubo makes by default. A file that was stored in another layout (other chunk size, trickle,
+    more links a node) has another CID: it can only be checked block by block, and does not match.
     """
-    if isinstance(cid, str):
-        cid = parse_cid(cid)
-    if cid.codec == "raw":
-        return _digest_in(Layout(1, raw_leaves=True, chunk_size=max(1, len(data))), data) == cid.digest
-    likely, other = (KUBO_V0, KUBO_V1) if cid.version == 0 else (KUBO_V1, KUBO_V0)
-    return any(_digest_in(layout, data) == cid.digest for layout in (likely, other))
+    cid = parse_cid(cid) if isinstance(cid, str) else cid
+    return _matches_any(cid, likely_layouts(cid), lambda: [data])
+
+
+def file_matches(cid: CID | str, file: BinaryIO, layouts: tuple[Layout, ...] | None = None) -> bool:
+    """Whether an open file is the one that `cid` names; like `matches`, but read piece by piece."""
+    cid = parse_cid(cid) if isinstance(cid, str) else cid
+    return _matches_any(cid, likely_layouts(cid) if layouts is None else layouts, lambda: _pieces(file))
+
+
+def block_matches(cid: CID, block: bytes) -> bool:
+    """Whether `block` is the very block that `cid` names, which for a dag-pb CID is not its file."""
+    return hashlib.sha256(block).digest() == cid.digest
 
 
 def parse_cid(text: str) -> CID:
     """The CID that `text` spells; `UnsupportedCID` names the kind of one that cannot be checked."""
     if len(text) == 46 and text.startswith("Qm"):
         return CID(0, "dag-pb", _digest(_decode(text, _BASE58, text), text))
-    raw = _multibase(text)
+    return _from_bytes(_multibase(text), text)
+
+
+def cid_of_bytes(raw: bytes) -> CID:
+    """The CID in its binary form, as it stands in the links of a block."""
+    if raw[:2] == SHA2_256 and len(raw) == 34:
+        return CID(0, "dag-pb", raw[2:])
+    return _from_bytes(raw, _base32(raw))
+
+
+def _from_bytes(raw: bytes, text: str) -> CID:
     version, rest = _read_varint(raw, text)
     if version != 1:
         raise UnsupportedCID(f"{_quoted(text)} is a CID of version {version}; only 0 and 1 are known.")
@@ -148,10 +204,20 @@ def _candidate(parts: SplitResult) -> tuple[str, str]:
     return (label, parts.path) if domain.startswith("ipfs.") else ("", "")
 
 
-def _digest_in(layout: Layout, data: bytes) -> bytes:
-    tree = TreeBuilder(layout)
-    tree.feed(data)
-    return tree.root().digest
+def _matches_any(cid: CID, layouts: Iterable[Layout], pieces: Callable[[], Iterable[bytes]]) -> bool:
+    for layout in layouts:
+        verifier = Verifier(cid, layout)
+        for piece in pieces():
+            verifier.feed(piece)
+        if verifier.good():
+            return True
+    return False
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        yield piece
 
 
 def _digest(multihash: bytes, text: str) -> bytes:

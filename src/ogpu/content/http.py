@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,8 +20,6 @@ PLAIN = {"Accept-Encoding": "identity"}
 # Worth another try: 408 timed out, 425 too early, 429 slow down, and all of the server's own (5xx).
 _PASSING = {408, 425, 429}
 
-_BIG = 1024 * 1024  # bytes that take about a millisecond to hash
-
 Result = TypeVar("Result")
 
 
@@ -33,9 +31,10 @@ class Failure:
     passing: bool = False
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(connector: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
     """A session that keeps no cookies and unpacks nothing."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=False)
 
 
 def timeouts(limits: Limits) -> aiohttp.ClientTimeout:
@@ -53,13 +52,6 @@ async def within(seconds: float, work: Awaitable[Result], where: str) -> Result 
         failure = unavailable(where, f"was not done within {seconds:.3g} s")
         failure.error.__cause__ = error
         return failure
-
-
-async def off_loop(function: Callable[[bytes], Result], data: bytes) -> Result:
-    """`function(data)`, in a thread when it would keep the event loop busy for long."""
-    if len(data) <= _BIG:
-        return function(data)
-    return await asyncio.to_thread(function, data)
 
 
 def unavailable(url: str, problem: str, *, passing: bool = False, **facts: str | int) -> Failure:
@@ -87,13 +79,15 @@ def broken(url: str, error: Exception) -> Failure:
     return failure
 
 
-def refused(url: str, response: aiohttp.ClientResponse) -> Failure | None:
-    """The failure that an answer's head tells of, if it does."""
+def refused(
+    url: str, response: aiohttp.ClientResponse, final: frozenset[int] = frozenset()
+) -> Failure | None:
+    """The failure that an answer's head tells of, if it does; a status of `final` stays when asked again."""
     status = response.status
     if 300 <= status < 400:
         return unavailable(url, f"redirects (HTTP {status}), which is not followed", status=status)
     if status not in (200, 201):
-        passing = status >= 500 or status in _PASSING
+        passing = (status >= 500 or status in _PASSING) and status not in final
         return unavailable(url, f"answered HTTP {status}", passing=passing, status=status)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":

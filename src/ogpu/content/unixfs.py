@@ -29,6 +29,8 @@ class Layout:
 
 KUBO_V0 = Layout(cid_version=0, raw_leaves=False)  # `ipfs add`
 KUBO_V1 = Layout(cid_version=1, raw_leaves=True)  # `ipfs add --cid-version=1`
+# The profile unixfs-v1-2025 of https://specs.ipfs.tech/ipips/ipip-0499/, and what storage services long used.
+WIDE_V1 = Layout(cid_version=1, raw_leaves=True, chunk_size=1_048_576, links=1024)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,3 +40,9 @@ def origin(url: str) -> str:
     """Scheme, host and port alone: a URL's path, query and user may hold a token."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
+
+
+def public_link(base: str, cid: CID) -> str:
+    """The same for others to read: without what may be secret in the gateway's own address."""
+    parts = urlsplit(gateway_address(base, cid))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
