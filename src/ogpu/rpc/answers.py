@@ -39,7 +39,6 @@ BLOCK_PARAMETERS = {  # the position of the block among a read's parameters
     "eth_getBalance": 1,
     "eth_getCode": 1,
     "eth_getTransactionCount": 1,
-    "eth_getStorageAt": 2,
     "eth_getBlockByNumber": 0,
 }
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
