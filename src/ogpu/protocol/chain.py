@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogpu.networks import Network
 from ogpu.protocol.reverts import explaining
-from ogpu.protocol.views import Block, Contracts, Read, View
+from ogpu.protocol.views import PROBES, Block, Contracts, Read, View
 from ogpu.rpc.codec import interface
 from ogpu.rpc.transport import RPC
 from ogpu.tx.journal import Journal
@@ -25,11 +25,22 @@ class Chain(Contracts):
     def __init__(self, network: Network, journal: Journal, policy: Policy, *, timeout: float) -> None:
         super().__init__(network, RPC(network.rpc_urls, network.chain_id, timeout=timeout))
         self.transactions = TransactionManager(self.rpc, network.chain_id, journal, policy)
+        self._there: set[tuple[str, str]] = set()
 
     async def close(self) -> None:
         """Stop what is followed, and close the connections."""
         await self.transactions.close()
         await self.rpc.close()
+
+    async def check_there(self, contract: str, address: str) -> None:
+        """Raise when such a contract is not there: what is sent to an empty address succeeds, and is lost."""
+        if (contract, address) in self._there:
+            return
+        if contract in PROBES:
+            await self.read(self.item(contract, address, PROBES[contract]))
+        elif await self.rpc.call("eth_getCode", address, "latest") in ("0x", "0x0"):
+            raise self.contract_missing(contract, address)
+        self._there.add((contract, address))
 
     def call(self, contract: str, function: str, *arguments: Any, value: int = 0) -> Call:
         """A transaction to one of the network's own contracts."""

@@ -144,6 +144,7 @@ class Contract:
         """A transaction to the contract; `usual` is the role that signs when the call names none."""
         check_key(by.idempotency_key)
         signer = self._keys.signer(by.private_key, by.role, usual)
+        await self._chain.check_there(self.kind, self.address)
         data = interface(self.kind).functions[function].encode(*arguments)
         call = Call(f"{self.kind}.{function}", self.address, data, value, payment)
         return await self._chain.send(call, signer, SendOptions(key=by.idempotency_key))

@@ -61,11 +61,11 @@ async def pairing(case: Case) -> Told:
         return Told(words, "Only the provider itself answers: sign with its key.", facts)
     if provider in (ZERO_ADDRESS, case.sender) and case.function == "announceProvider":
         return Told(f"{provider} cannot be the provider of {case.sender}.", facts=facts)
-    facts |= master_in(await case.known(master=case.core("Terminal", "getMasterOf", provider)))
-    if facts.get("master", "") is not None:
+    found = master_in(await case.known(master=case.core("Terminal", "getMasterOf", provider)))
+    if found.get("master", "") is not None:
         return Told(facts=facts)
     hint = "Pair it first: announce_master() by the provider, announce_provider() by its master."
-    return Told(f"{provider} is no paired provider.", hint, facts)
+    return Told(f"{provider} is no paired provider.", hint, {**facts, **found})
 
 
 async def mastery(case: Case) -> Told:
