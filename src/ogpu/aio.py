@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +13,8 @@ from ogpu.errors import (
     InvalidInput,
     NotConfirmed,
     OGPUError,
-    TaskCanceled,
-    TaskExpired,
     TasksNotPublished,
     TaskUnknown,
-    WaitTimeout,
     WrongContract,
 )
 from ogpu.networks import Network, resolve_network
@@ -31,8 +26,8 @@ from ogpu.protocol.market import Market
 from ogpu.protocol.nexus import AsyncNexus
 from ogpu.protocol.people import AsyncMaster, AsyncProvider
 from ogpu.protocol.response import AsyncSubmittedResponse
+from ogpu.protocol.results import Results
 from ogpu.protocol.source import AsyncSource
-from ogpu.protocol.task import AsyncTask
 from ogpu.protocol.terminal import AsyncTerminal
 from ogpu.protocol.vault import AsyncVault
 from ogpu.rpc.codec import checked_address
@@ -48,25 +43,17 @@ from ogpu.types import (
     SourceSnapshot,
     TaskInfo,
     TaskSnapshot,
-    TaskStatus,
 )
+from ogpu.work.calls import WorkCalls
+from ogpu.work.jobs import Jobs
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from ogpu.tx.signer import Signer
 
-CLOCK_SLACK = 15  # seconds that this machine's clock may be ahead of the chain's
-FIRST_POLL, LAST_POLL = 0.05, 2.0  # seconds between two looks at a task that is waited for
-WHY_NO_RESPONSE = {
-    TaskStatus.NEW: "No provider has taken it: does one run a function of that name for this source? "
-    "The output of `ogpu up` says why a task is not answered. ",
-    TaskStatus.ATTEMPTED: "A provider has taken it and not answered; its handler may be at work, or have "
-    "failed: the output of `ogpu up` says so. ",
-}
 
-
-class AsyncClient:
+class AsyncClient(WorkCalls):
     """A client of one network, for asyncio programs.
 
     `network` is a `Network`, a name ("testnet"), a chain id, or None for the default one: the
@@ -103,6 +90,8 @@ class AsyncClient:
         self.terminal = AsyncTerminal(self.chain, self._keys)
         self.vault = AsyncVault(self.chain, self._keys)
         self._market = Market(self.chain, self.content)
+        self._results = Results(self.chain, self.content, self._keys)
+        self._jobs = Jobs(self._market, self._results)
         self._management = Management(network.management_url, timeout=timeout)
         self._nonces = Nonces(self.chain.rpc, self.chain.transactions)
 
@@ -131,10 +120,6 @@ class AsyncClient:
     def source(self, address: str) -> AsyncSource:
         """A source by its address; nothing is asked yet."""
         return AsyncSource(self.chain, self._keys, address, self._market)
-
-    def task(self, address: str) -> AsyncTask:
-        """A task by its address; nothing is asked yet."""
-        return AsyncTask(self.chain, self._keys, address)
 
     def response(self, address: str) -> AsyncSubmittedResponse:
         """A response by its address; nothing is asked yet."""
@@ -325,57 +310,6 @@ class AsyncClient:
     async def get_response(self, response_address: str) -> Response:
         """A response at the latest block."""
         return await self.response(response_address).snapshot()
-
-    async def wait_for_response(self, task_address: str, timeout: float = 300) -> Response:
-        """Wait until a task has a response, and return it: the confirmed one, else the first.
-
-        Raises `TaskExpired` or `TaskCanceled` when none can come any more, and `WaitTimeout` (a
-        `TimeoutError`) after `timeout` seconds; the task itself goes on.
-        """
-        checks.check_wait(timeout)
-        deadline = asyncio.get_running_loop().time() + timeout
-        poll = FIRST_POLL
-        while True:
-            task = await self.get_task(task_address)
-            if task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
-                responses = await self.get_task_responses(task_address)
-                if responses:  # a node that is behind may have none yet
-                    return next((r for r in responses if r.confirmed), responses[0])
-            if task.status is TaskStatus.EXPIRED:
-                raise TaskExpired(f"Task {task.address} expired; its payment went back to the Vault balance.")
-            if task.status is not TaskStatus.CANCELED and await self._is_over(task):
-                raise TaskExpired(
-                    f"Task {task.address} expired unanswered: it is {task.status.name}.",
-                    hint="vault.force_release_payment(task) brings the payment back.",
-                    facts={"task": task.address, "expiry": task.expiry_time},
-                )
-            if task.status is TaskStatus.CANCELED:
-                raise TaskCanceled(f"Task {task.address} was canceled.")
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                raise WaitTimeout(
-                    f"Task {task.address} has no response after {timeout:g} s: it is {task.status.name}.",
-                    hint=WHY_NO_RESPONSE.get(task.status, "") + "You may wait again with the same address.",
-                    facts={"task": task.address, "status": task.status, "timeout": timeout},
-                )
-            await asyncio.sleep(min(poll, left))
-            poll = min(poll * 1.5, LAST_POLL)
-
-    async def _is_over(self, task: TaskSnapshot) -> bool:
-        """Whether a task can have no response any more, though nobody has marked it EXPIRED."""
-        if task.expiry_time > time.time():
-            return False
-        block = await self.chain.head()
-        return task.expiry_time <= max(block.timestamp, int(time.time()) - CLOCK_SLACK)
-
-    async def fetch_result(self, response: Response) -> Any:
-        """The JSON result that a response links to, checked against its CID.
-
-        Raises `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, or
-        `UnsupportedCID` for a link without one.
-        """
-        checks.check_response(response)
-        return await self.content.get_json(response.data)
 
     async def fix_nonce(
         self,

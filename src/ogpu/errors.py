@@ -81,6 +81,7 @@ OGPUError
 │   ├── ContentTooLarge
 │   ├── ContentMismatch              the bytes are not what the CID names
 │   ├── ContentInvalid               verified bytes that are not what was asked for, such as not JSON
+│   │   └── ResultInvalid            a result that does not fit its model; none of a task's that can be used
 │   ├── ContentBlocked               a link to an address that is never asked, such as a private one
 │   ├── ContentFileError             a local file that cannot be read or written
 │   └── UnsupportedCID (ValueError)
@@ -534,6 +535,21 @@ class ContentMismatch(ContentError):
 
 class ContentInvalid(ContentError):
     """The content is authentic but not what was asked for, such as not JSON."""
+
+
+class ResultInvalid(ContentInvalid):
+    """A result is not what it must be; of a whole task, `problems` has each response's error by address."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Mapping[str, ContentError] | None = None,
+        hint: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, facts=facts)
+        self.problems = dict(problems or {})
 
 
 class ContentBlocked(ContentError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 from ogpu.errors import ClientClosed
@@ -23,6 +24,8 @@ class Closable(Protocol):
 
 C = TypeVar("C", bound=Closable)
 T = TypeVar("T")
+
+_END: Any = object()
 
 
 class Portal(Generic[C]):
@@ -43,8 +46,7 @@ class Portal(Generic[C]):
 
     def call(self, use: Callable[[C], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine over the core, and wait for its result; `ClientClosed` when closed meanwhile."""
-        core, loop = self._running()
-        future = asyncio.run_coroutine_threadsafe(use(core), loop)
+        future = self.start(use)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -52,6 +54,24 @@ class Portal(Generic[C]):
         except BaseException:
             future.cancel()
             raise
+
+    def start(self, use: Callable[[C], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Begin to run a coroutine over the core; canceled when the portal is closed."""
+        core, loop = self._running()
+        return asyncio.run_coroutine_threadsafe(use(core), loop)
+
+    def iterate(self, use: Callable[[C], AsyncIterator[T]]) -> Iterator[T]:
+        """What an asynchronous generator over the core gives; closing the iterator closes it."""
+        core, _ = self._running()
+        return self._each(_Stream(core, use(core)))
+
+    def _each(self, stream: _Stream[T]) -> Generator[T, None, None]:
+        try:
+            while (item := self.call(stream.next)) is not _END:
+                yield item
+        finally:
+            with contextlib.suppress(ClientClosed):  # which has ended the generator
+                self.call(stream.close)
 
     def close(self) -> None:
         """Close the core and end the thread; calls on their way, and later ones, raise `ClientClosed`."""
@@ -91,6 +111,32 @@ class Portal(Generic[C]):
             self._core = self._loop = self._thread = None
 
 
+class _Stream(Generic[T]):
+    """An asynchronous generator of a core, asked by one call at a time."""
+
+    def __init__(self, core: object, items: AsyncIterator[T]) -> None:
+        self._core = core
+        self._items = items
+        self._turn = asyncio.Lock()  # a call that was interrupted may still be ending when the next one comes
+
+    async def next(self, core: object) -> T:
+        """The next item, or `_END`."""
+        async with self._turn:
+            self._check(core)
+            return await anext(self._items, _END)
+
+    async def close(self, core: object) -> None:
+        """End the generator."""
+        async with self._turn:
+            self._check(core)
+            if isinstance(self._items, AsyncGenerator):
+                await self._items.aclose()
+
+    def _check(self, core: object) -> None:
+        if core is not self._core:
+            raise ClientClosed("An iterator cannot be used in another process than the one that made it.")
+
+
 def _keep_for_ever(*objects: object) -> None:
     """Let nothing finalise these: a child that closed its parent's sockets would take them out of the
     epoll set that the two share, and the parent would wait in vain."""
@@ -104,4 +150,5 @@ async def _closing(core: Closable) -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
     await core.close()

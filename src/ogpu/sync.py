@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ogpu.aio import AsyncClient
 from ogpu.content import ContentOptions, Limits, resolve_options
@@ -16,6 +17,8 @@ from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
 from ogpu.portal import Portal
 from ogpu.protocol.checks import check_policy, check_timeout
+from ogpu.protocol.explaining import Explanation
+from ogpu.protocol.results import BIDDING, Accept
 from ogpu.rpc.codec import checked_address
 from ogpu.tx.journal import Intent, Journal, State
 from ogpu.tx.state import Cost, Policy, Receipt
@@ -39,15 +42,20 @@ from ogpu.types import (
     TaskStatus,
     VaultAccount,
 )
+from ogpu.work.calls import IN_FLIGHT
+from ogpu.work.terms import Retry
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
+    from pydantic import BaseModel
 
     from ogpu.tx.keys import Key
     from ogpu.tx.signer import Signer
     from ogpu.types import Role
+    from ogpu.work.calls import Data
 
 E = TypeVar("E", bound=ProtocolEvent)
+M = TypeVar("M", bound="BaseModel")
 
 
 class Nexus:
@@ -875,7 +883,11 @@ class Source:
 
 
 class Task:
-    """A task. Reading raises `ContractMissing` or `WrongContract` when there is none at the address."""
+    """A task, and a handle on its result: `await task` is `await task.result()`.
+
+    Its address is all that another process needs: `client.task(address)`. Reading raises `ContractMissing` or
+    `WrongContract` when there is none at the address.
+    """
 
     def __init__(self, client: Client, address: str) -> None:
         self._client = client  # which would close when nobody held it
@@ -884,6 +896,73 @@ class Task:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
+
+    def wait(self, timeout: float = 300) -> Response:
+        """Wait until it has a response, and return it: the confirmed one, else the first.
+
+        Raises `TaskExpired` or `TaskCanceled` when none can come any more, and `WaitTimeout` (a
+        `TimeoutError`) after `timeout` seconds, or never with `math.inf`; the task itself goes on."""
+        return self._portal.call(lambda core: core.task(self.address).wait(timeout))
+
+    @overload
+    def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: type[M],
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> M: ...
+
+    @overload
+    def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: None = None,
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any: ...
+
+    def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: type[BaseModel] | None = None,
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any:
+        """Wait for its confirmed response, and return the result: verified JSON, or the `model` made of it.
+
+        Under manual confirmation somebody must choose. `accept="first"` takes the earliest response;
+        "cheapest" the one with the lowest price once all who attempted the task have answered, at the latest
+        `bidding` seconds after it saw the first answer, or 20 seconds before the expiry. A function gets the
+        list of responses whenever there is a new one, and returns the one to take, or None to wait on; it
+        runs on the client's thread. What it takes is fetched and checked first, passed over when it is
+        broken, and then confirmed, once, by the client's key, `private_key`, or that of `role`.
+        When somebody else has confirmed meanwhile, that response is the result. `accept` changes nothing
+        under first response.
+
+        Raises `TaskExpired`, `TaskCanceled`, `WaitTimeout` (a `TimeoutError`; the task goes on), and
+        `ResultInvalid` when all who attempted it gave what cannot be used: its `problems` has each one's
+        error. The confirmed response's own errors are `ContentMismatch`, `ContentUnavailable`,
+        `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or `ResultInvalid` when it does not fit the
+        model."""
+        return self._portal.call(
+            lambda core: core.task(self.address).result(
+                timeout, model=model, accept=accept, bidding=bidding, private_key=private_key, role=role
+            )
+        )
+
+    def explain(self) -> Explanation:
+        """Why nobody has taken or answered it: who could, at what price, and what stands in the way."""
+        return self._portal.call(lambda core: core.task(self.address).explain())
 
     def snapshot(self) -> TaskSnapshot:
         """The task at the latest block."""
@@ -1505,20 +1584,6 @@ class Client:
         """A response at the latest block."""
         return self._portal.call(lambda core: core.get_response(response_address))
 
-    def wait_for_response(self, task_address: str, timeout: float = 300) -> Response:
-        """Wait until a task has a response, and return it: the confirmed one, else the first.
-
-        Raises `TaskExpired` or `TaskCanceled` when none can come any more, and `WaitTimeout` (a
-        `TimeoutError`) after `timeout` seconds; the task itself goes on."""
-        return self._portal.call(lambda core: core.wait_for_response(task_address, timeout))
-
-    def fetch_result(self, response: Response) -> Any:
-        """The JSON result that a response links to, checked against its CID.
-
-        Raises `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, or
-        `UnsupportedCID` for a link without one."""
-        return self._portal.call(lambda core: core.fetch_result(response))
-
     def fix_nonce(
         self,
         address: str | None = None,
@@ -1572,3 +1637,227 @@ class Client:
 
         Opening a client does so in the background, for what no living process looks after."""
         return self._portal.call(lambda core: core.recover())
+
+    def wait_for_response(self, task_address: str, timeout: float = 300) -> Response:
+        """The same as `task(task_address).wait(timeout)`."""
+        return self._portal.call(lambda core: core.wait_for_response(task_address, timeout))
+
+    def fetch_result(self, response: Response) -> Any:
+        """The JSON result that a response links to, checked against its CID.
+
+        Raises `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, or
+        `UnsupportedCID` for a link without one."""
+        return self._portal.call(lambda core: core.fetch_result(response))
+
+    def submit(
+        self,
+        source: str,
+        function: str,
+        data: Data,
+        *,
+        payment: int,
+        expires_in: int | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Task:
+        """Publish a call of a source's function, and give the task back without waiting for it.
+
+        `payment` in wei, from the Vault balance; `expires_in` in seconds, without it an hour, or less when
+        the source says so. With a `key` it is published once, whoever calls again and whenever. Raises what
+        `publish_task` raises."""
+        return Task(
+            self,
+            self._portal.call(
+                lambda core: core.submit(
+                    source,
+                    function,
+                    data,
+                    payment=payment,
+                    expires_in=expires_in,
+                    key=key,
+                    private_key=private_key,
+                    role=role,
+                )
+            ).address,
+        )
+
+    @overload
+    def run(
+        self,
+        source: str,
+        function: str,
+        data: Data,
+        *,
+        payment: int,
+        model: type[M],
+        timeout: float = 300,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> M: ...
+
+    @overload
+    def run(
+        self,
+        source: str,
+        function: str,
+        data: Data,
+        *,
+        payment: int,
+        model: None = None,
+        timeout: float = 300,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any: ...
+
+    def run(
+        self,
+        source: str,
+        function: str,
+        data: Data,
+        *,
+        payment: int,
+        model: type[BaseModel] | None = None,
+        timeout: float = 300,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any:
+        """Call a source's function through the network, and return its result, verified and paid for.
+
+        `payment` (wei), `expires_in` (seconds) as for `submit`; `model`, `accept` and `bidding` as for the
+        task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
+        task goes on, and the error says how to come back to it. With `retries` it is published again when
+        an attempt has failed and can cost no more. With a `key` a program that was killed goes on where it
+        was: attempt 2 is published by the idempotency key "KEY/2"."""
+        return self._portal.call(
+            lambda core: core.run(
+                source,
+                function,
+                data,
+                payment=payment,
+                model=model,
+                timeout=timeout,
+                expires_in=expires_in,
+                accept=accept,
+                bidding=bidding,
+                retries=retries,
+                key=key,
+                private_key=private_key,
+                role=role,
+            )
+        )
+
+    @overload
+    def map(
+        self,
+        source: str,
+        function: str,
+        items: Iterable[Data] | AsyncIterable[Data],
+        *,
+        payment: int,
+        model: type[M],
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        in_flight: int = IN_FLIGHT,
+        budget: int | None = None,
+        timeout: float = math.inf,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Iterator[M]: ...
+
+    @overload
+    def map(
+        self,
+        source: str,
+        function: str,
+        items: Iterable[Data] | AsyncIterable[Data],
+        *,
+        payment: int,
+        model: type[BaseModel] | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        in_flight: int = IN_FLIGHT,
+        budget: int | None = None,
+        timeout: float = math.inf,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Iterator[Any]: ...
+
+    def map(
+        self,
+        source: str,
+        function: str,
+        items: Iterable[Data] | AsyncIterable[Data],
+        *,
+        payment: int,
+        model: type[BaseModel] | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        in_flight: int = IN_FLIGHT,
+        budget: int | None = None,
+        timeout: float = math.inf,
+        expires_in: int | None = None,
+        accept: Accept | None = "first",
+        bidding: float = BIDDING,
+        retries: Retry | None = None,
+        key: str | None = None,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Iterator[Any]:
+        """Call a source's function for each item; the results, in the items' order or as they come.
+
+        At most `in_flight` items are taken whose result was not: so `items` may be endless, and whoever
+        stops asking stops publishing. Items that are no list are asked for in a thread of their own.
+        `budget` (wei) bounds payments and gas together: when another task may not fit, it waits for what
+        others give back, and at last raises `BudgetExceeded`, after all results. An item's error is raised
+        in its turn, or given in the result's place with `return_exceptions`. Everything else is as for
+        `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With a
+        `key` a program that was killed publishes nothing twice and gets the same results: the first attempt
+        for item 12, counted from 0, has the idempotency key "KEY/12/1". Leaving it ends the waiting; tasks
+        that are published go on."""
+        return self._portal.iterate(
+            lambda core: core.map(
+                source,
+                function,
+                items,
+                payment=payment,
+                model=model,
+                ordered=ordered,
+                return_exceptions=return_exceptions,
+                in_flight=in_flight,
+                budget=budget,
+                timeout=timeout,
+                expires_in=expires_in,
+                accept=accept,
+                bidding=bidding,
+                retries=retries,
+                key=key,
+                private_key=private_key,
+                role=role,
+            )
+        )

@@ -29,8 +29,8 @@ TABLE = {
     "NetworkError+": """RPCUnreachable+ RPCInvalidResponse+ RPCRateLimited+ NodeBehind+ Reorganised+ RPCFailed
         RPCAnswerTooLarge WrongChain ManagementUnavailable+""",
     "JournalError": "JournalUnavailable+ JournalIncompatible",
-    "ContentError": """ContentUnavailable+ ContentTooLarge ContentMismatch ContentInvalid ContentBlocked
-        ContentFileError UnsupportedCID""",
+    "ContentError": """ContentUnavailable+ ContentTooLarge ContentMismatch ContentInvalid ResultInvalid
+        ContentBlocked ContentFileError UnsupportedCID""",
     "HandlerError": """HandlerSignatureError HandlerFileError HandlerMissing HandlerInputInvalid HandlerFailed
         HandlerTimeout HandlerCrashed ContainerUnreachable+""",
     "LocalNetworkError": "NodeMissing NodeFailed PortTaken AlreadyRunning",

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("rpc", "content"),
     ("tx",),
     ("protocol",),
+    ("work",),
     ("aio",),
     ("portal",),
     ("sync",),

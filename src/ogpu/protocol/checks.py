@@ -207,13 +207,13 @@ def check_timeout(value: Any) -> None:
         )
 
 
-def check_wait(value: Any) -> None:
+def check_wait(value: Any, name: str = "timeout") -> None:
     """How long to wait: seconds from 0 on; infinity means for ever."""
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not (0 <= value <= LONGEST_TIME or value == math.inf):
         raise InvalidInput(
-            f"timeout is {shown(value)}; it must be a number of seconds from 0 to 10**9, or math.inf.",
-            facts={"field": "timeout"},
+            f"{name} is {shown(value)}; it must be a number of seconds from 0 to 10**9, or math.inf.",
+            facts={"field": name},
         )
 
 

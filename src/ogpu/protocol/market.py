@@ -36,6 +36,8 @@ from ogpu.types import (
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
+CLOCK_SLACK = 15  # seconds that this machine's clock may be ahead of the chain's
+USUAL_EXPIRY = 3600  # seconds that a task has when nobody says how many
 AT_ONCE = 500  # tasks that are on their way at the same time when many are published
 
 
@@ -54,15 +56,7 @@ class Shared:
     @contextlib.asynccontextmanager
     async def paying(self, info: TaskInfo, source: str) -> AsyncIterator[None]:
         """Check a task against its source and what is left of the balance; that comes back when it fails."""
-        if source not in self._sources:
-            self._sources[source] = asyncio.create_task(self._source(source))
-        if self._purse is None:
-            self._purse = asyncio.create_task(self._balance())
-        snapshot, (balance, block_time) = await asyncio.gather(
-            asyncio.shield(self._sources[source]), asyncio.shield(self._purse)
-        )
-        # An idle local chain's last block is old: the next one is stamped with the present.
-        now = max(block_time, int(time.time()))
+        snapshot, balance, now = await self._seen(source)
         checks.check_task_for_source(info, snapshot, self._sender, balance - self._taken, now)
         self._taken += info.payment
         try:
@@ -72,6 +66,26 @@ class Shared:
         except BaseException:
             self._taken -= info.payment
             raise
+
+    async def expiry(self, source: str, seconds: int | None) -> int:
+        """The Unix time in so many seconds; without them in an hour, or earlier when the source says so."""
+        snapshot, _, now = await self._seen(source)
+        if seconds is None:
+            longest = snapshot.max_expiry_duration  # by the chain's clock, which may be behind ours
+            seconds = min(USUAL_EXPIRY, longest - min(CLOCK_SLACK, longest // 10))
+        return now + seconds
+
+    async def _seen(self, source: str) -> tuple[SourceSnapshot, int, int]:
+        """A source, the sender's balance, and the chain's time."""
+        if source not in self._sources:
+            self._sources[source] = asyncio.create_task(self._source(source))
+        if self._purse is None:
+            self._purse = asyncio.create_task(self._balance())
+        snapshot, (balance, block_time) = await asyncio.gather(
+            asyncio.shield(self._sources[source]), asyncio.shield(self._purse)
+        )
+        # An idle local chain's last block is old: the next one is stamped with the present.
+        return snapshot, balance, max(block_time, int(time.time()))
 
     def begin(self, call: Call) -> None:
         """Have the gas of a call estimated while other things are looked at."""
@@ -161,6 +175,16 @@ class Market:
         self, info: TaskInfo, signer: Signer, options: SendOptions, shared: Shared | None = None
     ) -> str:
         """Check, upload the config, publish; the address of the new Task."""
+        return self.task_of(await self.send_task(info, signer, options, shared))
+
+    def task_of(self, receipt: Receipt) -> str:
+        """The address of the task that a transaction has published."""
+        return self._published(receipt, "TaskPublished", "task")
+
+    async def send_task(
+        self, info: TaskInfo, signer: Signer, options: SendOptions, shared: Shared | None = None
+    ) -> Receipt:
+        """The same; the receipt."""
         checks.check_task(info)
         source = checked_address(info.source, "source")
         config = to_json(config_of(info))
@@ -180,7 +204,7 @@ class Market:
             finally:
                 if shared is None:
                     await common.close()
-        return self._published(receipt, "TaskPublished", "task")
+        return receipt
 
     async def publish_tasks(
         self,

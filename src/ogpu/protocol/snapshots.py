@@ -109,15 +109,24 @@ async def sources(chain: Contracts, addresses: Sequence[str] | None) -> list[Sou
     """The sources at these addresses, or all that the Nexus has."""
 
     async def reading(view: View) -> list[SourceSnapshot]:
-        wanted = await all_sources(view) if addresses is None else addresses
-        return await _all(view, wanted, source_reads, source_snapshot)
+        return await sources_in(view, await all_sources(view) if addresses is None else addresses)
 
     return await chain.at_one_block(reading)
 
 
+async def sources_in(view: View, addresses: Sequence[str]) -> list[SourceSnapshot]:
+    """The sources at these addresses, in a view."""
+    return await _all(view, addresses, source_reads, source_snapshot)
+
+
 async def tasks(chain: Contracts, addresses: Sequence[str]) -> list[TaskSnapshot]:
     """The tasks at these addresses."""
-    return await chain.at_one_block(lambda view: _all(view, addresses, _task_reads, _task_snapshot))
+    return await chain.at_one_block(lambda view: tasks_in(view, addresses))
+
+
+async def tasks_in(view: View, addresses: Sequence[str]) -> list[TaskSnapshot]:
+    """The tasks at these addresses, in a view."""
+    return await _all(view, addresses, _task_reads, _task_snapshot)
 
 
 async def responses_at(chain: Contracts, addresses: Sequence[str]) -> list[Response]:
@@ -130,14 +139,21 @@ async def responses_of(chain: Contracts, task: str, lower: int, upper: int | Non
 
     async def reading(view: View) -> list[Response]:
         (slots,) = await view.read(Read("Task", task, "getAttemptCount"))
-        if slots > MOST_ITEMS:
-            raise chain.wrong_contract("Task", task)
-        pages = await view.read(*_pages("Task", task, "getResponsesOf", slots))
-        # A slot is an attempter's; it is zero where that one has not responded.
-        addresses = present([address for page in pages for address in page])
-        return await _all(view, addresses[lower:upper], _response_reads, _response)
+        return await responses_in(view, task, slots, lower, upper)
 
     return await chain.at_one_block(reading)
+
+
+async def responses_in(
+    view: View, task: str, attempts: int, lower: int = 0, upper: int | None = None
+) -> list[Response]:
+    """The responses `[lower, upper)` among so many attempts of a task, in a view."""
+    if attempts > MOST_ITEMS:
+        raise view.chain.wrong_contract("Task", task)
+    pages = await view.read(*_pages("Task", task, "getResponsesOf", attempts))
+    # A slot is an attempter's; it is zero where that one has not responded.
+    addresses = present([address for page in pages for address in page])
+    return await _all(view, addresses[lower:upper], _response_reads, _response)
 
 
 async def all_sources(view: View) -> list[str]:

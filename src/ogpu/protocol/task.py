@@ -2,25 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ogpu.protocol import snapshots
-from ogpu.protocol.checks import check_amount, check_range, check_text
+from ogpu.protocol import explaining, snapshots
+from ogpu.protocol.chain import Chain
+from ogpu.protocol.checks import check_amount, check_range, check_text, check_wait
 from ogpu.protocol.contract import By, Contract
 from ogpu.protocol.controller import AsyncController
+from ogpu.protocol.explaining import Explanation
+from ogpu.protocol.results import BIDDING, Accept, Results, Wish
+from ogpu.protocol.waiting import Look
 from ogpu.rpc.codec import checked_address, keccak
+from ogpu.tx.keys import Keys
 from ogpu.tx.state import Receipt
 from ogpu.types import DeliveryMethod, Response, TaskParams, TaskSnapshot, TaskStatus
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ogpu.tx.keys import Key
     from ogpu.types import Role
 
+M = TypeVar("M", bound="BaseModel")
+
 
 class AsyncTask(Contract):
-    """A task. Reading raises `ContractMissing` or `WrongContract` when there is none at the address."""
+    """A task, and a handle on its result: `await task` is `await task.result()`.
+
+    Its address is all that another process needs: `client.task(address)`. Reading raises `ContractMissing` or
+    `WrongContract` when there is none at the address.
+    """
 
     kind = "Task"
+
+    def __init__(self, chain: Chain, keys: Keys, address: str, results: Results) -> None:
+        super().__init__(chain, keys, address)
+        self._results = results
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    # --- waiting
+
+    async def wait(self, timeout: float = 300) -> Response:
+        """Wait until it has a response, and return it: the confirmed one, else the first.
+
+        Raises `TaskExpired` or `TaskCanceled` when none can come any more, and `WaitTimeout` (a
+        `TimeoutError`) after `timeout` seconds, or never with `math.inf`; the task itself goes on.
+        """
+        check_wait(timeout)
+
+        async def first(look: Look) -> Response | None:
+            return look.confirmed or next(iter(look.responses), None)
+
+        return await self._results.waiting.until(self.address, timeout, first)
+
+    @overload
+    async def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: type[M],
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> M: ...
+
+    @overload
+    async def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: None = None,
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any: ...
+
+    async def result(
+        self,
+        timeout: float = 300,
+        *,
+        model: type[BaseModel] | None = None,
+        accept: Accept | None = None,
+        bidding: float = BIDDING,
+        private_key: Key | None = None,
+        role: Role | None = None,
+    ) -> Any:
+        """Wait for its confirmed response, and return the result: verified JSON, or the `model` made of it.
+
+        Under manual confirmation somebody must choose. `accept="first"` takes the earliest response;
+        "cheapest" the one with the lowest price once all who attempted the task have answered, at the latest
+        `bidding` seconds after it saw the first answer, or 20 seconds before the expiry. A function gets the
+        list of responses whenever there is a new one, and returns the one to take, or None to wait on; it
+        runs on the client's thread. What it takes is fetched and checked first, passed over when it is
+        broken, and then confirmed, once, by the client's key, `private_key`, or that of `role`.
+        When somebody else has confirmed meanwhile, that response is the result. `accept` changes nothing
+        under first response.
+
+        Raises `TaskExpired`, `TaskCanceled`, `WaitTimeout` (a `TimeoutError`; the task goes on), and
+        `ResultInvalid` when all who attempted it gave what cannot be used: its `problems` has each one's
+        error. The confirmed response's own errors are `ContentMismatch`, `ContentUnavailable`,
+        `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or `ResultInvalid` when it does not fit the
+        model.
+        """
+        wish = Wish(model, accept, bidding, private_key, role)
+        return (await self._results.get(self.address, timeout, wish)).value
+
+    async def explain(self) -> Explanation:
+        """Why nobody has taken or answered it: who could, at what price, and what stands in the way."""
+        return await explaining.explain(self._chain, self.address)
 
     # --- views
 

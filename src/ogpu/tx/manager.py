@@ -135,6 +135,13 @@ class TransactionManager:
             await self._note_told(intent.key)
         return receipt
 
+    async def knows(self, key: str) -> bool:
+        """Whether the journal has a call by that key, which is on its way or settled."""
+        if not self.context.journal.exists:
+            return False
+        intent = await self.context.journal.find(key)
+        return intent is not None and intent.state is not State.REFUSED
+
     async def _rehearse_again(self, call: Call, sender: str, options: SendOptions) -> None:
         """Raise `DryRun` for a call that was asked for before by its key, without going on with it."""
         if options.key is not None and (intent := await self._by_key(call, sender, options.key)):
