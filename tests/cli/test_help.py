@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 import ogpu
+from ogpu.cli.main import app, run
 from tests.localnet.commands import ogpu as run_ogpu
 
 HEAVY = ("asyncio", "aiohttp", "eth_account", "web3", "rich.console", "pydantic_core", "orjson", "ssl")
@@ -19,24 +23,30 @@ def test_without_arguments_it_shows_its_help(tmp_path: Path) -> None:
     code, asked = run_ogpu(tmp_path, "--help")
     assert code == 0
     assert alone == asked
-    for command in ("up", "down", "demo", "key", "tx"):
+    for command in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
         assert f"  {command} " in asked
     assert max(map(len, asked.splitlines())) <= 80
     assert "..." not in asked.replace("[ARGS]...", "")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("up", "down", "demo", "key", "key new", "key import", "key address"),
-        *("tx", "tx ls", "tx show", "tx cancel", "tx bump", "tx recover"),
-    ],
-)
-def test_each_command_has_help(tmp_path: Path, command: str) -> None:
-    code, said = run_ogpu(tmp_path, *command.split(), "--help")
-    assert code == 0
-    assert said.startswith("Usage: ")
-    assert max(map(len, said.splitlines())) <= 80
+def commands(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """Every command and group, as what is typed after `ogpu`."""
+    if names:
+        yield names
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, *names, name)
+
+
+def test_each_command_has_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    every = list(commands(typer.main.get_command(app)))
+    assert len(every) > 50
+    for names in every:
+        monkeypatch.setattr(sys, "argv", ["ogpu", *names, "--help"])
+        assert run() == 0, names
+        said = capsys.readouterr().out
+        assert said.startswith("Usage: "), names
+        assert max(map(len, said.splitlines())) <= 80, names
 
 
 def test_all_promised_options_are_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from eth_account import Account
 
 from ogpu import settings
-from ogpu.cli.key import Role
+from ogpu.cli.options import Role
 from ogpu.tx.signer import load_keystore
 from tests.localnet.commands import Run, lines, ogpu, running
 from tests.support.localnet import wait_until

@@ -6,8 +6,10 @@ import json
 import pydoc
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer.main
@@ -49,11 +51,27 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def options_of(command: str) -> set[str]:
-    """The options of a command of `ogpu`; for a group, those of all its commands."""
-    found = COMMAND.commands[command]  # type: ignore[attr-defined]
-    every = [found, *getattr(found, "commands", {}).values()]
-    return {option for one in every for parameter in one.params for option in parameter.opts} | {"--help"}
+def commands(name: str = "ogpu", command: Any = COMMAND) -> Iterator[tuple[str, Any]]:
+    """Every command and group of commands, by what is typed for it."""
+    yield name, command
+    for inner, found in getattr(command, "commands", {}).items():
+        yield from commands(f"{name} {inner}", found)
+
+
+COMMANDS = dict(commands())
+LEAVES = [name for name, command in COMMANDS.items() if not hasattr(command, "commands")]
+
+
+def options_of(name: str) -> set[str]:
+    """The options of a command; for a group, those of all its commands."""
+    every = [command for typed, command in COMMANDS.items() if f"{typed} ".startswith(f"{name} ")]
+    found = {
+        option
+        for one in every
+        for parameter in one.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    return found | {"--help"}
 
 
 def commands_in(text: str) -> list[tuple[str, list[str]]]:
@@ -61,9 +79,17 @@ def commands_in(text: str) -> list[tuple[str, list[str]]]:
     code = re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
     found = []
     for piece in code:
-        for name, rest in re.findall(r"(?:^|[\s(])ogpu ([a-z]+)([^\n;|]*)", piece):
-            found.append((name, re.findall(r"(?<!\S)--[a-z-]+", rest)))
+        for name, rest in re.findall(r"(?:^|[\s(])ogpu ([a-z]+)([^\n;|]*)", piece.replace("\\\n", " ")):
+            called = f"ogpu {name}"
+            while (inner := re.match(r" +([a-z][a-z-]*)(?![^\s)])", rest)) and "|" not in rest[: inner.end()]:
+                if f"{called} {inner[1]}" not in COMMANDS and called not in GROUPS:
+                    break
+                called, rest = f"{called} {inner[1]}", rest[inner.end() :]
+            found.append((called, re.findall(r"(?<!\S)--[a-z-]+", rest)))
     return found
+
+
+GROUPS = set(COMMANDS) - set(LEAVES)
 
 
 def test_the_pages_are_there() -> None:
@@ -93,18 +119,46 @@ def test_files_that_are_named_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_their_options_exist(page: Path) -> None:
     for command, options in commands_in(page.read_text(encoding="utf-8")):
-        assert command in COMMAND.commands, f"there is no `ogpu {command}`"  # type: ignore[attr-defined]
-        assert set(options) <= options_of(command), f"ogpu {command} {options}"
+        assert command in COMMANDS, f"there is no `{command}`"
+        assert set(options) <= options_of(command), f"{command} {options}"
 
 
-def test_the_guides_name_every_command() -> None:
-    named = {name for page in GUIDES for name, _ in commands_in(page.read_text(encoding="utf-8"))}
-    assert named == set(COMMAND.commands)  # type: ignore[attr-defined]
+def test_a_command_that_is_not_there_is_noticed() -> None:
+    shown = (
+        "ogpu task ls --mine",
+        "ogpu task lss 0x",
+        "ogpu vault deposit 1ogpu --role client",
+        "ogpu up --x",
+    )
+    text = "```sh\n" + "\n".join(shown) + "\n```"
+    assert commands_in(text) == [
+        ("ogpu task ls", ["--mine"]),
+        ("ogpu task lss", []),
+        ("ogpu vault deposit", ["--role"]),
+        ("ogpu up", ["--x"]),
+    ]
+    assert "ogpu task lss" not in COMMANDS
+    assert "--x" not in options_of("ogpu up")
+
+
+def test_the_guides_name_every_group_of_commands() -> None:
+    named = {
+        " ".join(name.split()[:2])
+        for page in GUIDES
+        for name, _ in commands_in(page.read_text(encoding="utf-8"))
+    }
+    assert named == {f"ogpu {name}" for name in COMMAND.commands}  # type: ignore[attr-defined]
+
+
+def test_the_reference_has_a_section_for_every_command() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^#+ (ogpu .*)$", page, re.MULTILINE)) == set(COMMANDS) - {"ogpu"}
+    assert len(LEAVES) >= 50
 
 
 def test_the_readme_names_every_option_of_up_and_no_other() -> None:
     table = README.partition("## `ogpu up`")[2].partition("Ctrl+C")[0]
-    assert set(re.findall(r"--[a-z][a-z-]+", table)) == options_of("up") - {"--help"}
+    assert set(re.findall(r"--[a-z][a-z-]+", table)) == options_of("ogpu up") - {"--help"}
 
 
 def test_the_readme_names_every_field_of_a_network_file() -> None:

@@ -1,4 +1,4 @@
-"""The command line: `ogpu up`, `down`, `demo`."""
+"""The command line: one file a group of commands."""
 
 from __future__ import annotations
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ogpu.cli.amounts import COIN, GWEI, decimal, period
+from ogpu.cli.output import aligned, moment
 from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.tx.journal import Attempt, Intent
 
-COIN, GWEI = 18, 9  # decimal places
 LONGEST_KEY = 200  # characters that are shown; keys of ours have no more
 LONGEST_LABEL = 60
 LONGEST_REASON = 500
-AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 class StateName(StrEnum):
@@ -33,20 +33,15 @@ class StateName(StrEnum):
 
 def table(intents: Sequence[Intent]) -> Iterator[str]:
     """The lines of a listing with aligned columns."""
-    from rich.cells import cell_len  # names may be in scripts whose characters are two columns wide
-
     now = time.time()
     rows = [("key", "chain", "state", "nonce", "call", "hash", "age")]
     for intent in intents:
         chain_id = intent.chain.partition(":")[0]
-        age = _age(now - intent.created)
+        age = period(now - intent.created)
         state, label = intent.state.value, printable(intent.label, LONGEST_LABEL)
         key = printable(intent.key, LONGEST_KEY)
         rows.append((key, chain_id, state, str(intent.nonce), label, intent.attempts[-1].hash, age))
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
+    return aligned(rows)
 
 
 def facts_of(intent: Intent) -> list[tuple[str, str]]:
@@ -60,27 +55,27 @@ def facts_of(intent: Intent) -> list[tuple[str, str]]:
         ("account", intent.sender),
         ("to", intent.to),
         ("nonce", str(intent.nonce)),
-        ("value", f"{_decimal(intent.value, COIN)} OGPU"),
-        ("payment", f"{_decimal(intent.payment, COIN)} OGPU"),
-        ("begun", f"{_moment(intent.created)}, {_age(time.time() - intent.created)} ago"),
+        ("value", f"{decimal(intent.value, COIN)} OGPU"),
+        ("payment", f"{decimal(intent.payment, COIN)} OGPU"),
+        ("begun", f"{moment(intent.created)}, {period(time.time() - intent.created)} ago"),
     ]
     if intent.expires is not None:
-        facts.append(("expires", _moment(intent.expires)))
+        facts.append(("expires", moment(intent.expires)))
     outcome = intent.outcome or {}
     if receipt := outcome.get("receipt"):
         cost = receipt["gas_used"] * receipt["gas_price"]
-        price = f"{receipt['gas_used']} at {_decimal(receipt['gas_price'], GWEI)} gwei"
-        facts.append(("mined", f"block {receipt['block_number']}, {_moment(receipt['block_time'])}"))
+        price = f"{receipt['gas_used']} at {decimal(receipt['gas_price'], GWEI)} gwei"
+        facts.append(("mined", f"block {receipt['block_number']}, {moment(receipt['block_time'])}"))
         facts.append(("by", receipt["hash"]))
-        facts.append(("gas", f"{price}: {_decimal(cost, COIN)} OGPU"))
+        facts.append(("gas", f"{price}: {decimal(cost, COIN)} OGPU"))
     return facts
 
 
 def attempt_line(attempt: Attempt) -> str:
     """What an attempt offers, and its hash."""
-    fees = f"up to {_decimal(attempt.fees.max_fee, GWEI)} gwei"
+    fees = f"up to {decimal(attempt.fees.max_fee, GWEI)} gwei"
     if attempt.fees.priority_fee is not None:
-        fees += f", {_decimal(attempt.fees.priority_fee, GWEI)} of it priority fee"
+        fees += f", {decimal(attempt.fees.priority_fee, GWEI)} of it priority fee"
     return f"{attempt.kind.value}, nonce {attempt.nonce}, gas {attempt.gas}, {fees}, {attempt.hash}"
 
 
@@ -137,24 +132,6 @@ def advice(intent: Intent) -> str:
 def shown_key(intent: Intent) -> str:
     """An intent's key, fit for a terminal."""
     return printable(intent.key, LONGEST_KEY)
-
-
-def _age(seconds: float) -> str:
-    size, unit = next((each for each in AGES if seconds >= each[0]), AGES[-1])
-    return f"{max(0, int(seconds / size))}{unit}"
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-    except (ValueError, OverflowError, OSError):  # a task's expiry may be a number of 256 bits
-        return f"{seconds} s after 1970"
-
-
-def _decimal(amount: int, places: int) -> str:
-    """A whole number of the smallest unit, in the large one, to the last digit."""
-    whole, rest = divmod(amount, 10**places)
-    return f"{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
 
 
 # --- as JSON

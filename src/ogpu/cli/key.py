@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ogpu import settings
+from ogpu.cli.keys import asked, password
+from ogpu.cli.options import PasswordFile, Role
 from ogpu.cli.screen import say
 from ogpu.errors import KeyMissing, KeystoreError
 
@@ -18,23 +18,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 
-class Role(StrEnum):
-    """Whose key it is; each has its variables."""
-
-    client = "client"
-    provider = "provider"
-    master = "master"
-    agent = "agent"
-
-
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The keystore file.", show_default=False)]
-PasswordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--password-file", metavar="PATH", help="A file with the password. Default: the terminal is asked."
-    ),
-]
-
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -51,8 +35,8 @@ def new(file: File, password_file: PasswordFile = None) -> None:
     from ogpu.tx.keystore import account_from
 
     path = _new_file(file)
-    password = _new_password(password_file)
-    _write(path, account_from("0x" + secrets.token_hex(32), "The new key"), password)
+    secret = _new_password(password_file)
+    _write(path, account_from("0x" + secrets.token_hex(32), "The new key"), secret)
 
 
 @app.command("import", short_help="Put a key that you have into a keystore.")
@@ -77,7 +61,7 @@ def import_(
             raise KeyMissing(f"No private key: {variable} is not set.")
         account = account_from(value.strip(), variable)
     else:
-        typed = _asked("Private key", f"Use --from-env and set {variable}.")
+        typed = asked("Private key", f"Use --from-env and set {variable}.")
         account = account_from(typed.strip(), "What you typed")
     _write(path, account, _new_password(password_file))
 
@@ -89,7 +73,7 @@ def address(file: File, password_file: PasswordFile = None) -> None:
 
     path = file.expanduser()
     said = keystore_address(path)
-    say(said if said is not None else open_keystore(path, _password(password_file)).address)
+    say(said if said is not None else open_keystore(path, password(password_file)).address)
 
 
 def _new_file(file: Path) -> Path:
@@ -101,35 +85,19 @@ def _new_file(file: Path) -> Path:
     return path
 
 
-def _write(path: Path, account: LocalAccount, password: str) -> None:
+def _write(path: Path, account: LocalAccount, secret: str) -> None:
     from ogpu.tx.keystore import write_keystore
 
-    write_keystore(path, account, password)
+    write_keystore(path, account, secret)
     say(account.address)
-
-
-def _password(file: Path | None) -> str:
-    from ogpu.tx.keystore import read_password
-
-    if file is not None:
-        return read_password(file.expanduser())
-    return _asked("Password", "Use --password-file.")
 
 
 def _new_password(file: Path | None) -> str:
     from ogpu.tx.keystore import read_password
 
     if file is None:
-        return _asked("Password", "Use --password-file.", twice=True)
-    password = read_password(file.expanduser())
-    if not password:
+        return asked("Password", "Use --password-file.", twice=True)
+    secret = read_password(file.expanduser())
+    if not secret:
         raise KeystoreError("The password file is empty.", hint="A key needs a password.")
-    return password
-
-
-def _asked(what: str, otherwise: str, *, twice: bool = False) -> str:
-    """What a person types, unseen; where nobody can, an error says what to do instead."""
-    if not sys.stdin.isatty():
-        raise KeystoreError(f"{what}: there is no terminal to ask on.", hint=otherwise)
-    answer: str = typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
-    return answer
+    return secret

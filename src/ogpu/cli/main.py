@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 import ogpu
-from ogpu.cli import demo, down, key, tx, up
+from ogpu.cli import agent, config, demo, down, key, master, nonce, provider, source, task, tx, up, vault
+from ogpu.cli.exits import Exit
+from ogpu.cli.failures import describe, failed, wants_json
 from ogpu.cli.screen import say
-from ogpu.errors import ConfigurationError, InvalidInput, OGPUError
+from ogpu.errors import OGPUError
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2  # wrong options or settings, as shells have it
+# Typer has its own copy of click in newer versions, and gives no other way to its errors.
+UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
     name="ogpu",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: quicker, and the same on every terminal
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and keys may be among them
 )
 app.command("up", short_help="Start a whole network on this machine.")(up.up)
 app.command("down", short_help="Stop a network that `ogpu up` started.")(down.down)
 app.command("demo", short_help="Send real work through a network, and check it.")(demo.demo)
-app.add_typer(key.app, name="key", short_help="Keep private keys in encrypted files.")
+app.add_typer(source.app, name="source", short_help="Publish services, and look at them.")
+app.add_typer(task.app, name="task", short_help="Have work done, and get its results.")
+app.add_typer(vault.app, name="vault", short_help="Balance, stake and earnings.")
+app.add_typer(provider.app, name="provider", short_help="Run work for others.")
+app.add_typer(master.app, name="master", short_help="Control a provider without its key.")
+app.add_typer(agent.app, name="agent", short_help="Let others act for you.")
+app.add_typer(nonce.app, name="nonce", short_help="An account's nonces, and mending them.")
 app.add_typer(tx.app, name="tx", short_help="Look at transactions, and mend them.")
+app.add_typer(key.app, name="key", short_help="Keep private keys in encrypted files.")
+app.add_typer(config.app, name="config", short_help="Networks and settings, and whether they work.")
 
 
 def _version(asked: bool) -> None:
@@ -52,19 +60,24 @@ def run() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack our characters
     try:
-        app()
-    except (ConfigurationError, InvalidInput) as error:
-        return _failed(error, EXIT_USAGE)
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        return _misused(error)
+    except typer.Abort:  # Ctrl+C or Ctrl+D at a question
+        say("Nothing was sent.", err=True)
+        return Exit.INTERRUPTED
     except OGPUError as error:
-        return _failed(error, EXIT_FAILED)
+        return failed(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(OGPUError(f"{where}{error.strerror or error}."), EXIT_FAILED)
-    return os.EX_OK
+        return failed(OGPUError(f"{where}{error.strerror or error}."))
+    return code if isinstance(code, int) else Exit.OK
 
 
-def _failed(error: OGPUError, code: int) -> int:
-    say(f"Error: {error.message}", err=True)
-    if error.hint:
-        say(error.hint, err=True)
-    return code
+def _misused(error: typer.BadParameter) -> Exit:
+    """Options that make no sense, as text with the usage, or as JSON."""
+    if wants_json():
+        describe("UsageError", error.format_message(), "", Exit.USAGE)
+    else:
+        error.show()
+    return Exit.USAGE

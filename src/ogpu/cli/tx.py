@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ogpu.cli.completing import networks
 from ogpu.cli.intents import StateName, advice, attempt_line, document, facts_of, fate, shown_key, table
+from ogpu.cli.options import AsJSON, NetworkName, Place
 from ogpu.cli.screen import logging_to, say
 from ogpu.errors import IntentUnknown, NetworkError
 from ogpu.text import shown
@@ -26,31 +28,19 @@ Key = Annotated[
     str,
     typer.Argument(metavar="KEY", help="Its key, or the hash of a transaction of it.", show_default=False),
 ]
-NetworkName = Annotated[
+OneNetwork = Annotated[
     str | None,
     typer.Option(
         "--network",
         metavar="NAME",
-        help="testnet, mainnet, local, or a network file's name. Default: the default network.",
-    ),
-]
-OneNetwork = Annotated[
-    str | None,
-    typer.Option("--network", metavar="NAME", help="This network's only; its node is asked which they are."),
-]
-Place = Annotated[
-    str | None,
-    typer.Option(
-        "--journal",
-        metavar="PLACE",
-        help="A file, or a postgresql:// URL. Default: OGPU_JOURNAL, else the file in your state folder.",
+        help="This network's only; its node is asked which they are.",
+        autocompletion=networks,
     ),
 ]
 Timeout = Annotated[
     float,
     typer.Option("--timeout", metavar="S", help="Seconds to wait for the chain; what is open stays so."),
 ]
-AsJSON = Annotated[bool, typer.Option("--json", help="As JSON, on one line; amounts in wei.")]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -1,0 +1,16 @@
+"""Candidates for shell completion, found without a node."""
+
+from __future__ import annotations
+
+from ogpu.errors import ConfigurationError
+
+
+def networks(incomplete: str) -> list[str]:
+    """The names of networks that begin so."""
+    from ogpu.networks import PUBLIC_NETWORKS, known_networks
+
+    try:
+        names = list(known_networks())
+    except ConfigurationError:  # the network file cannot be read; there is nowhere to say so
+        names = list(PUBLIC_NETWORKS)
+    return [name for name in names if name.startswith(incomplete)]

@@ -1,0 +1,252 @@
+"""How commands reach the network: reading, and sending after what it costs was shown and agreed to."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
+
+from ogpu.cli.amounts import GWEI, decimal, ogpu
+from ogpu.cli.exits import Exit
+from ogpu.cli.failures import describe, wants_json
+from ogpu.cli.keys import signer_of
+from ogpu.cli.options import Reading, Sending, Signing
+from ogpu.cli.output import facts, show, show_json
+from ogpu.cli.screen import logging_to, say
+from ogpu.errors import DryRun, InvalidInput, OGPUError
+
+if TYPE_CHECKING:
+    from ogpu.aio import AsyncClient
+    from ogpu.tx.signer import Signer
+    from ogpu.tx.state import Receipt
+    from ogpu.types import Role
+
+T = TypeVar("T")
+
+
+# --- reading
+
+
+def read(
+    how: Reading,
+    work: Callable[[AsyncClient], Awaitable[T]],
+    waiting: str = "Reading …",
+    *,
+    journal: str | None = None,
+) -> T:
+    """The result of reads; nothing is sent, also not what the journal has open."""
+
+    async def reading() -> T:
+        from ogpu.aio import AsyncClient
+
+        client = AsyncClient(how.network, journal=journal)  # not opened: to look is not to send
+        try:
+            return await work(client)
+        finally:
+            await client.close()
+
+    with progress(waiting):
+        return carried_out(reading())
+
+
+def carried_out(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end; what libraries warn of is shown on stderr."""
+    import asyncio
+
+    with logging_to(lambda line: say(line, err=True)):
+        return asyncio.run(work)
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """A moving line on a terminal; nothing where there is none. Gives a way to change its text."""
+    if not sys.stderr.isatty() or wants_json():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(text)) as status:
+        yield lambda line: status.update(Text(line))
+
+
+# --- sending
+
+
+@dataclass(frozen=True)
+class Act(Generic[T]):
+    """What a command sends: in words, as in "Deposit 1 OGPU", and as calls of a client that has the key."""
+
+    what: str
+    do: Callable[[AsyncClient, str], Coroutine[Any, Any, T]]  # the client, and the signer's address
+    usual: Role | None = None  # who signs when no option says so
+    asks: bool = False  # whether it moves money or cannot be undone, so that somebody must agree
+    back: str = ""  # how to come back to it after Ctrl+C
+
+
+@dataclass(frozen=True)
+class Sent(Generic[T]):
+    """What came of it, and who signed."""
+
+    sender: str
+    result: T
+
+
+def send(how: Signing, act: Act[T]) -> Sent[T]:
+    """Do it; with --dry-run, only say what would be sent, and end the command."""
+    if act.asks and not (how.yes or how.dry_run or sys.stdin.isatty()):
+        raise InvalidInput(
+            f"{act.what}: there is no terminal to ask on, and nobody has agreed to it. Nothing was sent.",
+            hint="Give --yes to go ahead, or --dry-run to see what it costs.",
+        )
+    signer = signer_of(how, act.usual)
+    if how.dry_run:
+        with progress("Asking what it costs …"):
+            plan = rehearse(how, act, signer)
+        show_plan(how, act, plan)
+        raise typer.Exit(Exit.OK)
+    if act.asks and not how.yes:
+        with progress("Asking what it costs …"):
+            plan = rehearse(how, act, signer)
+        for line in plan_lines(act, plan):
+            say(line, err=True)
+        if not typer.confirm("Go ahead?", err=True):
+            say("Nothing was sent.", err=True)
+            raise typer.Exit(Exit.USAGE)
+    return Sent(signer.address, _sent(how, act, signer))
+
+
+def rehearse(how: Signing, act: Act[T], signer: Signer) -> DryRun:
+    """What the act would send first, and its cost; raises what would make it fail."""
+
+    async def rehearsal() -> DryRun:
+        from ogpu.aio import AsyncClient
+        from ogpu.tx.state import Policy
+
+        client = AsyncClient(
+            how.network, private_key=signer, journal=how.journal, policy=Policy(dry_run=True)
+        )
+        try:
+            await act.do(client, signer.address)
+        except DryRun as plan:
+            return plan
+        finally:
+            await client.close()
+        raise OGPUError(f"{act.what}: there is nothing to send.")
+
+    return carried_out(rehearsal())
+
+
+def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
+    left: list[str] = []  # the hashes of what an interruption leaves open
+
+    async def sending() -> T:
+        import asyncio
+
+        from ogpu.aio import AsyncClient
+
+        async with AsyncClient(how.network, private_key=signer, journal=how.journal) as client:
+            known = await _open_hashes(client)
+            try:
+                return await act.do(client, signer.address)
+            except asyncio.CancelledError:
+                left.extend(sorted(await _open_hashes(client) - known))
+                raise
+
+    try:
+        with progress(f"{act.what} …"):
+            return carried_out(sending())
+    except KeyboardInterrupt:
+        raise interrupted(_what_is_left(left, act.back)) from None
+
+
+def interrupted(message: str, hint: str = "") -> typer.Exit:
+    """Say what goes on after Ctrl+C, and end with its exit code."""
+    if wants_json():
+        describe("Interrupted", message, hint, Exit.INTERRUPTED)
+    else:
+        say(f"\nInterrupted. {message}", err=True)
+        if hint:
+            say(hint, err=True)
+    return typer.Exit(Exit.INTERRUPTED)
+
+
+async def _open_hashes(client: AsyncClient) -> set[str]:
+    """The transactions that the journal has open on this network."""
+    from ogpu.tx.journal import State
+
+    intents = await client.intents(1_000, states=[State.PENDING])
+    return {intent.attempts[-1].hash for intent in intents}
+
+
+def _what_is_left(left: list[str], back: str) -> str:
+    if not left:
+        return "Nothing was sent."
+    listed = f"{left[0]} is" if len(left) == 1 else f"{len(left)} transactions are"
+    again = back or "The same command goes on with it"
+    return f"{listed} in the journal, and may be mined yet. `ogpu tx recover` waits for it. {again}."
+
+
+# --- what is shown of it
+
+
+def plan_lines(act: Act[T], plan: DryRun) -> Iterator[str]:
+    """What would be sent, by whom, at what cost."""
+    known = plan.facts
+    if not known:
+        yield plan.message
+        return
+    yield act.what + "."
+    pairs = [("call", f"{known['call']} at {known['to']}"), ("from", known["sender"])]
+    if known["state"]:
+        pairs.append(("state", f"asked for before by this key: {known['state']}"))
+    else:
+        if known["value"]:
+            pairs.append(("coin", ogpu(known["value"])))
+        if known["payment"]:
+            pairs.append(("payment", f"{ogpu(known['payment'])} of the Vault balance"))
+        price = f"{known['gas']} at up to {decimal(known['max_fee'], GWEI)} gwei"
+        pairs.append(("gas", f"at most {ogpu(known['gas_cost'])} ({price})"))
+        pairs.append(("together", f"at most {ogpu(known['total'])}"))
+    for line in facts(pairs):
+        yield f"  {line}"
+
+
+def show_plan(how: Reading, act: Act[T], plan: DryRun) -> None:
+    """Show what --dry-run has found."""
+    if how.as_json:
+        show_json({"dry_run": True, "what": act.what, **plan.facts})
+        return
+    show(plan_lines(act, plan))
+    say("This was a dry run: nothing was uploaded or sent.")
+
+
+def done(how: Sending, said: str, sent: Sent[Receipt], **more: object) -> None:
+    """Show a transaction that was mined: what it did, and what it cost."""
+    receipt = sent.result
+    if how.as_json:
+        show_json({**receipt_document(sent.sender, receipt), **more})
+        return
+    show([said, receipt_line(receipt)])
+
+
+def receipt_line(receipt: Receipt) -> str:
+    """Where a transaction is, and its gas."""
+    return f"Transaction {receipt.hash} in block {receipt.block_number}, gas {ogpu(receipt.gas_cost)}."
+
+
+def receipt_document(sender: str, receipt: Receipt) -> dict[str, object]:
+    """A mined transaction; amounts in wei, Unix seconds."""
+    return {
+        "transaction": receipt.hash,
+        "from": sender,
+        "block": receipt.block_number,
+        "block_time": receipt.block_time,
+        "gas_used": receipt.gas_used,
+        "gas_price": receipt.gas_price,
+        "gas_cost": receipt.gas_cost,
+    }
