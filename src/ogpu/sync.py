@@ -217,7 +217,8 @@ class Nexus:
     ) -> Receipt:
         """Take a provider off a source; what it has attempted stays.
 
-        For the provider, its master, or the master's agent. Raises `NotAgent` or `NotRegistered`."""
+        For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`, or
+        `SourceInactive` when the Nexus does not know the source."""
         return self._portal.call(
             lambda core: core.nexus.unregister(
                 source, provider, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -237,8 +238,9 @@ class Nexus:
         """Take a task on for a provider, and suggest a price (wei, at most the task's payment).
 
         For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`,
-        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh` or `InvalidStatus`. Past the
-        expiry it does not revert: it marks the task EXPIRED and refunds its client."""
+        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh`, `InvalidStatus` or
+        `AlreadyFinalized`. Past the expiry it does not revert: it marks the task EXPIRED and refunds its
+        client."""
         return self._portal.call(
             lambda core: core.nexus.attempt(
                 task,
@@ -262,7 +264,7 @@ class Nexus:
 
         For the provider itself only. `params.payment` is its price (wei). Under first response the first
         answer is final and gets the task's whole payment. Raises `NotProvider`, `NotAttempted`,
-        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh` or `InvalidStatus`."""
+        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh`, `InvalidStatus` or `AlreadyFinalized`."""
         return self._portal.call(
             lambda core: core.nexus.submit_response(
                 params, private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -707,7 +709,7 @@ class Vault:
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Begin to take lockup (wei) back; it can be claimed when the unbonding period is over.
+        """Begin to take lockup (wei) of the sender back; it can be claimed when the unbonding period is over.
 
         A second one adds to the first, and the wait begins anew. Raises `InsufficientLockup`, also for
         0."""
@@ -720,7 +722,7 @@ class Vault:
     def cancel_unbonding(
         self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
     ) -> Receipt:
-        """Turn all that unbonds back into lockup.
+        """Turn all that unbonds for the sender back into lockup.
 
         Raises `NoUnbonding`. The testnet's Vault lacks it."""
         return self._portal.call(
@@ -732,7 +734,7 @@ class Vault:
     def claim(
         self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
     ) -> Receipt:
-        """Turn unbonded stake that has matured into Vault balance.
+        """Turn unbonded stake of the sender that has matured into Vault balance.
 
         Raises `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`."""
         return self._portal.call(
@@ -853,7 +855,9 @@ class Source:
     def inactivate(
         self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
     ) -> Receipt:
-        """End it for good; tasks that exist run on. For its client or an agent."""
+        """End it for good; tasks that exist run on.
+
+        For its client or an agent; raises what `nexus.inactivate_source` raises."""
         return self._portal.call(
             lambda core: core.source(self.address).inactivate(
                 private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -868,10 +872,24 @@ class Source:
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Give the label of owner to another account; its client stays who it is. For the owner."""
+        """Give the label of owner to another account; its client stays who it is.
+
+        For the owner. Raises `NotOwner`."""
         return self._portal.call(
             lambda core: core.source(self.address).transfer_ownership(
                 new_owner, private_key=private_key, role=role, idempotency_key=idempotency_key
+            )
+        )
+
+    def renounce_ownership(
+        self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Give up the label of owner for good; its client stays who it is.
+
+        For the owner. Raises `NotOwner`."""
+        return self._portal.call(
+            lambda core: core.source(self.address).renounce_ownership(
+                private_key=private_key, role=role, idempotency_key=idempotency_key
             )
         )
 
@@ -1039,7 +1057,9 @@ class Task:
     def cancel(
         self, *, private_key: Key | None = None, role: Role | None = None, idempotency_key: str | None = None
     ) -> Receipt:
-        """Cancel it while nobody has attempted it; the payment goes back. For its client or an agent."""
+        """Cancel it while nobody has attempted it; the payment goes back.
+
+        For its client or an agent; raises what `controller.cancel_task` raises."""
         return self._portal.call(
             lambda core: core.task(self.address).cancel(
                 private_key=private_key, role=role, idempotency_key=idempotency_key
@@ -1221,6 +1241,26 @@ class Provider:
             )
         )
 
+    def set_base_data(
+        self, base_data: str, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Publish what it says of itself; everybody can read it."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).set_base_data(
+                base_data, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_live_data(
+        self, live_data: str, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Publish what it says of its present state; everybody can read it."""
+        return self._portal.call(
+            lambda core: core.provider(self.address).set_live_data(
+                live_data, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
 
 class Master:
     """A master. It signs itself (`MASTER_PRIVATE_KEY`) unless a call names another key."""
@@ -1249,7 +1289,9 @@ class Master:
         private_key: Key | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Its half of a pairing; `amount` (wei of its coin) becomes the provider's lockup."""
+        """Its half of a pairing; `amount` (wei of its coin) becomes the provider's lockup.
+
+        Raises what `terminal.announce_provider` raises."""
         return self._portal.call(
             lambda core: core.master(self.address).announce_provider(
                 provider, amount, private_key=private_key, idempotency_key=idempotency_key
@@ -1259,10 +1301,20 @@ class Master:
     def set_agent(
         self, agent: str, value: bool, *, private_key: Key | None = None, idempotency_key: str | None = None
     ) -> Receipt:
-        """Let an agent act for it, or no longer."""
+        """Let an agent act for it, or no longer; raises what `terminal.set_agent` raises."""
         return self._portal.call(
             lambda core: core.master(self.address).set_agent(
                 agent, value, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+    def set_default_agent_disabled(
+        self, value: bool, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Refuse the network's default agent (True), or take it again."""
+        return self._portal.call(
+            lambda core: core.master(self.address).set_default_agent_disabled(
+                value, private_key=private_key, idempotency_key=idempotency_key
             )
         )
 
@@ -1273,6 +1325,21 @@ class Master:
         return self._portal.call(
             lambda core: core.master(self.address).remove_provider(
                 provider, private_key=private_key, idempotency_key=idempotency_key
+            )
+        )
+
+    def remove_container(
+        self,
+        provider: str,
+        source: str,
+        *,
+        private_key: Key | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Tell its provider to drop a source's container; raises what `terminal.remove_container` raises."""
+        return self._portal.call(
+            lambda core: core.master(self.address).remove_container(
+                provider, source, private_key=private_key, idempotency_key=idempotency_key
             )
         )
 

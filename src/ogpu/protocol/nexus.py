@@ -188,7 +188,8 @@ class AsyncNexus(Contract):
     ) -> Receipt:
         """Take a provider off a source; what it has attempted stays.
 
-        For the provider, its master, or the master's agent. Raises `NotAgent` or `NotRegistered`.
+        For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`, or
+        `SourceInactive` when the Nexus does not know the source.
         """
         return await self._send(
             "unregister",
@@ -211,8 +212,9 @@ class AsyncNexus(Contract):
         """Take a task on for a provider, and suggest a price (wei, at most the task's payment).
 
         For the provider, its master, or the master's agent. Raises `NotAgent`, `NotRegistered`,
-        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh` or `InvalidStatus`. Past the
-        expiry it does not revert: it marks the task EXPIRED and refunds its client.
+        `NotProvider`, `NotEligible`, `AlreadyAttempted`, `PriceTooHigh`, `InvalidStatus` or
+        `AlreadyFinalized`. Past the expiry it does not revert: it marks the task EXPIRED and refunds its
+        client.
         """
         return await self._send(
             "attempt",
@@ -235,7 +237,7 @@ class AsyncNexus(Contract):
 
         For the provider itself only. `params.payment` is its price (wei). Under first response the first
         answer is final and gets the task's whole payment. Raises `NotProvider`, `NotAttempted`,
-        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh` or `InvalidStatus`.
+        `AlreadySubmitted`, `SubmittedTooLate`, `PriceTooHigh`, `InvalidStatus` or `AlreadyFinalized`.
         """
         check_type(params, ResponseParams, "params")
         terms = (

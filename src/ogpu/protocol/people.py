@@ -115,12 +115,29 @@ class AsyncProvider:
             params, private_key=private_key, idempotency_key=idempotency_key
         )
 
+    async def set_base_data(
+        self, base_data: str, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Publish what it says of itself; everybody can read it."""
+        return await self._terminal.set_base_data(
+            base_data, private_key=private_key, idempotency_key=idempotency_key
+        )
+
+    async def set_live_data(
+        self, live_data: str, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Publish what it says of its present state; everybody can read it."""
+        return await self._terminal.set_live_data(
+            live_data, private_key=private_key, idempotency_key=idempotency_key
+        )
+
 
 class AsyncMaster:
     """A master. It signs itself (`MASTER_PRIVATE_KEY`) unless a call names another key."""
 
     def __init__(self, chain: Chain, keys: Keys, address: str) -> None:
         self._chain = chain
+        self._keys = keys
         self._terminal = AsyncTerminal(chain, keys)
         self.address = checked_address(address, "master")
 
@@ -143,7 +160,10 @@ class AsyncMaster:
         private_key: Key | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Its half of a pairing; `amount` (wei of its coin) becomes the provider's lockup."""
+        """Its half of a pairing; `amount` (wei of its coin) becomes the provider's lockup.
+
+        Raises what `terminal.announce_provider` raises.
+        """
         return await self._terminal.announce_provider(
             provider, amount, private_key=private_key, idempotency_key=idempotency_key
         )
@@ -156,10 +176,18 @@ class AsyncMaster:
         private_key: Key | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Let an agent act for it, or no longer."""
-        role: Role | None = None if private_key is not None else "master"
+        """Let an agent act for it, or no longer; raises what `terminal.set_agent` raises."""
+        signer = self._keys.signer(private_key, usual="master")
         return await self._terminal.set_agent(
-            agent, value, private_key=private_key, role=role, idempotency_key=idempotency_key
+            agent, value, private_key=signer, idempotency_key=idempotency_key
+        )
+
+    async def set_default_agent_disabled(
+        self, value: bool, *, private_key: Key | None = None, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Refuse the network's default agent (True), or take it again."""
+        return await self._terminal.set_default_agent_disabled(
+            value, private_key=private_key, idempotency_key=idempotency_key
         )
 
     async def remove_provider(
@@ -172,4 +200,17 @@ class AsyncMaster:
         """End the pairing; raises what `terminal.remove_provider` raises."""
         return await self._terminal.remove_provider(
             provider, private_key=private_key, idempotency_key=idempotency_key
+        )
+
+    async def remove_container(
+        self,
+        provider: str,
+        source: str,
+        *,
+        private_key: Key | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Tell its provider to drop a source's container; raises what `terminal.remove_container` raises."""
+        return await self._terminal.remove_container(
+            provider, source, private_key=private_key, idempotency_key=idempotency_key
         )

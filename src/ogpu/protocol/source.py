@@ -108,9 +108,10 @@ class AsyncSource(Contract):
 
         For its client or an agent, while it is active; raises what `nexus.update_source` raises.
         """
+        signer = self._keys.signer(private_key, role)  # before anything is uploaded
         params = await self._market.source_params(source_info, await self.client())
         return await self._nexus.update_source(
-            self.address, params, private_key=private_key, role=role, idempotency_key=idempotency_key
+            self.address, params, private_key=signer, idempotency_key=idempotency_key
         )
 
     async def inactivate(
@@ -120,7 +121,10 @@ class AsyncSource(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """End it for good; tasks that exist run on. For its client or an agent."""
+        """End it for good; tasks that exist run on.
+
+        For its client or an agent; raises what `nexus.inactivate_source` raises.
+        """
         return await self._nexus.inactivate_source(
             self.address, private_key=private_key, role=role, idempotency_key=idempotency_key
         )
@@ -133,10 +137,28 @@ class AsyncSource(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Give the label of owner to another account; its client stays who it is. For the owner."""
+        """Give the label of owner to another account; its client stays who it is.
+
+        For the owner. Raises `NotOwner`.
+        """
         return await self._send(
             "transferOwnership",
             checked_address(new_owner, "new_owner"),
             by=By(private_key, role, idempotency_key),
             usual="client",
+        )
+
+    async def renounce_ownership(
+        self,
+        *,
+        private_key: Key | None = None,
+        role: Role | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Give up the label of owner for good; its client stays who it is.
+
+        For the owner. Raises `NotOwner`.
+        """
+        return await self._send(
+            "renounceOwnership", by=By(private_key, role, idempotency_key), usual="client"
         )

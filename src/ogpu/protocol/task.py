@@ -201,7 +201,10 @@ class AsyncTask(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Cancel it while nobody has attempted it; the payment goes back. For its client or an agent."""
+        """Cancel it while nobody has attempted it; the payment goes back.
+
+        For its client or an agent; raises what `controller.cancel_task` raises.
+        """
         return await AsyncController(self._chain, self._keys).cancel_task(
             self.address, private_key=private_key, role=role, idempotency_key=idempotency_key
         )

@@ -172,7 +172,7 @@ class AsyncVault(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Begin to take lockup (wei) back; it can be claimed when the unbonding period is over.
+        """Begin to take lockup (wei) of the sender back; it can be claimed when the unbonding period is over.
 
         A second one adds to the first, and the wait begins anew. Raises `InsufficientLockup`, also for
         0.
@@ -191,7 +191,7 @@ class AsyncVault(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Turn all that unbonds back into lockup.
+        """Turn all that unbonds for the sender back into lockup.
 
         Raises `NoUnbonding`. The testnet's Vault lacks it.
         """
@@ -208,7 +208,7 @@ class AsyncVault(Contract):
         role: Role | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
-        """Turn unbonded stake that has matured into Vault balance.
+        """Turn unbonded stake of the sender that has matured into Vault balance.
 
         Raises `NoUnbonding`, or with `UnbondingNotElapsed` before `unbonding_timestamp`.
         """
