@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.support.localnet import RunningNetwork
 from tests.support.market import PRICE, source_info, task_info
-from tests.support.surface import CORE, OPEN, call_of, ids
 from tests.support.past import COIN, pass_time, person
+from tests.support.surface import CORE, OPEN, call_of, ids
 
 from ogpu import Client
 from ogpu.errors import ContractMissing, InvalidInput, KeyMissing

@@ -60,7 +60,7 @@ def pair(client: Client, master: Person, provider: Person, stake: int = STAKE) -
 
 
 @dataclass
-class World:
+class Past:
     """What there is: everybody by a name, and the items in the order in which they were made."""
 
     network: RunningNetwork
@@ -99,7 +99,7 @@ class World:
 
 
 @contextlib.contextmanager
-def lived(network: RunningNetwork) -> Iterator[World]:
+def lived(network: RunningNetwork) -> Iterator[Past]:
     """The network with a past; wound back at the end."""
     snapshot = network.rpc("evm_snapshot")
     own = {role: settled(network, role) for role in ("client", "provider", "master", "agent")}
@@ -108,7 +108,7 @@ def lived(network: RunningNetwork) -> Iterator[World]:
     people = {**own, "other": settled(network, "client", 1), **{name: person(network) for name in new}}
     try:
         with Client(load_network_file(network.file), journal=":memory:") as client:
-            world = World(network, client, first_block, people)
+            world = Past(network, client, first_block, people)
             for chapter in (_people, _sources, _registrations, _tasks, _money, _sanctions, _later):
                 chapter(world)
             yield world
@@ -117,7 +117,7 @@ def lived(network: RunningNetwork) -> Iterator[World]:
         network.rpc("evm_revert", snapshot)
 
 
-def _people(world: World) -> None:
+def _people(world: Past) -> None:
     client, key = world.client, world.key
     for boss, name in (("boss2", "second"), ("boss3", "third"), ("boss4", "fourth")):
         pair(client, world.people[boss], world.people[name])
@@ -129,7 +129,7 @@ def _people(world: World) -> None:
     client.master(world.address("boss2")).set_default_agent_disabled(True, private_key=key("boss2"))
 
 
-def _sources(world: World) -> None:
+def _sources(world: Past) -> None:
     client, key = world.client, world.key
     world.sources.append(client.publish_source(source_info(), key("client")))
     world.sources.append(client.nexus.publish_source(world.terms(), private_key=key("helper")))
@@ -142,7 +142,7 @@ def _sources(world: World) -> None:
     client.source(world.sources[2]).renounce_ownership(private_key=key("other"))
 
 
-def _registrations(world: World) -> None:
+def _registrations(world: Past) -> None:
     client, key = world.client, world.key
     source, first = client.source(world.sources[0]), world.sources[2]
     for name in ("provider", "second", "third", "fourth"):
@@ -155,7 +155,7 @@ def _registrations(world: World) -> None:
     )
 
 
-def _tasks(world: World) -> None:
+def _tasks(world: Past) -> None:
     client, key = world.client, world.key
     source, first = world.sources[0], world.sources[2]
     bids = world.publish(source)
@@ -178,7 +178,7 @@ def _tasks(world: World) -> None:
     client.terminal.remove_provider(world.address("fourth"), private_key=key("boss4"))
 
 
-def _money(world: World) -> None:
+def _money(world: Past) -> None:
     vault, key = world.client.vault, world.key("saver")
     vault.deposit(7 * COIN + 7, private_key=key)
     vault.deposit(COIN, world.address("saver"), private_key=world.key("other"))
@@ -189,14 +189,14 @@ def _money(world: World) -> None:
     vault.unbond(COIN, private_key=key)
 
 
-def _sanctions(world: World) -> None:
+def _sanctions(world: Past) -> None:
     """What a judge does, whose calls the library does not have."""
     judge = world.network.admin()
     for function, amount in (("sanction", 2 * COIN), ("waive", COIN)):
         world.network.transact("Vault", function, world.address("third"), amount, sender=judge)
 
 
-def _later(world: World) -> None:
+def _later(world: Past) -> None:
     """A week on: what has matured, and what has expired."""
     client, key = world.client, world.key
     pass_time(world.network, client.vault.unbonding_period())
