@@ -51,6 +51,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
             monkeypatch.delenv(name)
     monkeypatch.setattr(default, "_selected", None)
     monkeypatch.setattr(default, "_clients", {})
+    monkeypatch.setenv("OGPU_CONTENT_CACHE", "off")
     monkeypatch.setenv("OGPU_JOURNAL", str(tmp_path / "journal.sqlite3"))
     monkeypatch.chdir(tmp_path)
     yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
 from pathlib import Path
 
 import pytest
@@ -80,25 +82,18 @@ def test_a_raw_and_a_v1_cid_are_checked_too() -> None:
             run(fetched(answers(answer("200 OK", data + b" ")), cid=cid))
 
 
-def test_250_altered_bodies_are_all_refused() -> None:
-    rng = random.Random(7)
+LARGE = bytes(range(256)) * 1200  # two blocks
 
-    def altered() -> bytes:
-        body = bytearray(BODY)
-        place = rng.randrange(len(body))
-        change = rng.randrange(5)
-        if change == 0:
-            body[place] ^= 1 << rng.randrange(8)
-        elif change == 1:
-            del body[place : place + rng.randint(1, 4)]
-        elif change == 2:
-            body[place:place] = rng.randbytes(rng.randint(1, 4))
-        elif change == 3:
-            body = body[:place]
-        else:
-            body += rng.randbytes(rng.randint(1, 4))
-        return bytes(body)
 
+@pytest.mark.parametrize(
+    ("cid", "data", "times"),
+    [(CID, BODY, 1000), (cid_of(BODY, KUBO_V1), BODY, 900), (cid_of(LARGE), LARGE, 100)],
+    ids=["dag-pb", "raw", "two blocks"],
+)
+def test_2000_altered_bodies_are_all_refused(cid: str, data: bytes, times: int) -> None:
+    seed = os.environ.get("OGPU_SEED") or secrets.token_hex(4)
+    print(f"OGPU_SEED={seed}")
+    rng = random.Random(f"{seed}/{cid}")
     served: dict[str, bytes] = {}
 
     async def lie(request: web.Request) -> web.Response:
@@ -108,15 +103,37 @@ def test_250_altered_bodies_are_all_refused() -> None:
         app = web.Application()
         app.router.add_get("/ipfs/{cid}", lie)
         async with serving(app) as url, client(url) as content:
-            served["body"] = BODY
-            assert await content.get_bytes(CID) == BODY
-            for _ in range(250):
-                served["body"] = altered()
-                assert served["body"] != BODY
+            served["body"] = data
+            assert await content.get_bytes(cid) == data
+            for _ in range(times):
+                served["body"] = altered(rng, data)
+                assert served["body"] != data
                 with pytest.raises(ContentMismatch):
-                    await content.get_bytes(CID)
+                    await content.get_bytes(cid)
 
     run(scenario())
+
+
+def altered(rng: random.Random, data: bytes) -> bytes:
+    body = bytearray(data)
+    place = rng.randrange(len(body))
+    change = rng.randrange(6)
+    if change == 0:
+        body[place] ^= 1 << rng.randrange(8)
+    elif change == 1:
+        del body[place : place + rng.randint(1, 4)]
+    elif change == 2:
+        body[place:place] = rng.randbytes(rng.randint(1, 4))
+    elif change == 3:
+        body = body[:place]
+    elif change == 4:
+        body += rng.randbytes(rng.randint(1, 4))
+    else:
+        other = (place + rng.randint(1, len(body) - 1)) % len(body)
+        body[place], body[other] = body[other], body[place]
+        if bytes(body) == data:  # the two were alike
+            body[place] ^= 255
+    return bytes(body)
 
 
 def test_an_honest_gateway_behind_a_lying_one_is_used(tmp_path: Path) -> None:

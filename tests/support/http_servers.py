@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from ogpu.content import AsyncContent, Limits, cid_of
+from ogpu.content.cache import Cache
 from ogpu.localnet.content_service import content_app
 
 T = TypeVar("T")
@@ -30,8 +31,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def client(*gateways: str, upload_url: str | None = None, limits: Limits = QUICK) -> AsyncContent:
-    return AsyncContent(upload_url=upload_url, gateway_urls=gateways, limits=limits)
+def client(
+    *gateways: str,
+    upload_url: str | None = None,
+    limits: Limits = QUICK,
+    store: str | None = None,
+    cache: Cache | None = None,
+) -> AsyncContent:
+    return AsyncContent(upload_url=upload_url, gateway_urls=gateways, limits=limits, store=store, cache=cache)
 
 
 @asynccontextmanager

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.vectors import DEFAULTS, VECTORS, content
 
-from ogpu.content.cid import CID, CIDBuilder, cid_in_link, cid_of, cid_of_link, matches, parse_cid
-from ogpu.content.unixfs import KUBO_V0, KUBO_V1
+from ogpu.content.cid import (
+    CID,
+    CIDBuilder,
+    cid_in_link,
+    cid_of,
+    cid_of_file,
+    cid_of_link,
+    file_matches,
+    matches,
+    parse_cid,
+)
+from ogpu.content.unixfs import KUBO_V0, KUBO_V1, WIDE_V1
 from ogpu.errors import UnsupportedCID
-
-VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("cid_vectors.json").read_text())[
-    "vectors"
-]
-DEFAULTS = [vector for vector in VECTORS if vector["chunk_size"] == 262_144]
 
 HELLO = b"hello world"
 HELLO_V0 = "Qmf412jQZiuVUtdgnB36FXFX7xg5V6KEbSJ4dpQuhkLyfD"  # as `ipfs add` prints it
@@ -30,14 +35,6 @@ DIGEST = hashlib.sha256(b"x").digest()
 B58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 B36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 B32 = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-def content(vector: dict[str, Any]) -> bytes:
-    if "text" in vector:
-        return str(vector["text"]).encode()
-    rows = [bytes((31 * j + shift) & 255 for j in range(256)) for shift in range(256)]
-    length = vector["length"]
-    return b"".join(rows[(17 * k + 7 * (k >> 10)) & 255] for k in range(-(-length // 256)))[:length]
 
 
 def spelled(data: bytes, prefix: str, alphabet: str) -> str:
@@ -79,6 +76,27 @@ def test_a_file_matches_its_own_cids_and_no_other(vector: dict[str, Any]) -> Non
     assert not matches(vector["v0"], data + b"\0")
     assert not matches(vector["v1"], data + b"\0")
     assert not data or not matches(vector["v0"], data[:-1])
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v["chunk_size"] == 1_048_576], ids=name)
+def test_a_file_of_the_newer_profile_matches_too(vector: dict[str, Any]) -> None:
+    data = content(vector)
+    assert cid_of(data, WIDE_V1) == vector["v1"]
+    assert matches(vector["v1"], data)
+    assert not matches(vector["v1"], data + b"\0")
+    assert file_matches(vector["v1"], io.BytesIO(data))
+    assert not file_matches(vector["v1"], io.BytesIO(data[:-1]))
+
+
+@pytest.mark.parametrize("vector", DEFAULTS, ids=name)
+def test_an_open_file_is_read_piece_by_piece_to_the_same_end(vector: dict[str, Any]) -> None:
+    file = io.BytesIO(content(vector))
+    file.seek(3)
+    assert str(cid_of_file(file)) == vector["v0"]
+    assert file_matches(vector["v0"], file)
+    assert file_matches(vector["v1"], file)
+    file.write(b"more")
+    assert not file_matches(vector["v0"], file)
 
 
 def test_known_facts() -> None:

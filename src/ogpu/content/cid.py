@@ -126,7 +126,7 @@ def file_matches(cid: CID | str, file: BinaryIO, layouts: tuple[Layout, ...] | N
     return _matches_any(cid, likely_layouts(cid) if layouts is None else layouts, lambda: _pieces(file))
 
 
-def block_matches(cid: CID, block: bytes) -> bool:
+def block_matches(cid: CID, block: bytes | bytearray) -> bool:
     """Whether `block` is the very block that `cid` names, which for a dag-pb CID is not its file."""
     return hashlib.sha256(block).digest() == cid.digest
 

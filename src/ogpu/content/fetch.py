@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -136,20 +136,22 @@ async def _get_block(wanted: Fetch, source: Source, cid: CID) -> bytes | Failure
         found = await in_thread(wanted.cache.block, cid)
         if found is not None:
             return found
-    block = b""
-    async with aclosing(pieces(wanted.session, source.url, source.block(cid), wanted.limits)) as coming:
+    block = bytearray()
+    limits = replace(wanted.limits, max_bytes=MAX_BLOCK)
+    async with aclosing(pieces(wanted.session, source.url, source.block(cid), limits)) as coming:
         async for piece in coming:
             if isinstance(piece, Failure):
-                return piece
+                return _not_the_block(source, cid) if isinstance(piece.error, ContentTooLarge) else piece
             block += piece
-            if len(block) > MAX_BLOCK:
-                break
     if not block_matches(cid, block):
-        where = origin(source.url)
-        return Failure(ContentMismatch(f"{where} sent {len(block):,} bytes that are not the block {cid}."))
+        return _not_the_block(source, cid)
     if wanted.cache is not None:
-        await in_thread(wanted.cache.keep_block, cid, block)
-    return block
+        await in_thread(wanted.cache.keep_block, cid, bytes(block))
+    return bytes(block)
+
+
+def _not_the_block(source: Source, cid: CID) -> Failure:
+    return Failure(ContentMismatch(f"{origin(source.url)} sent bytes that are not the block {cid}."))
 
 
 async def pieces(
@@ -196,7 +198,9 @@ def _too_large(where: str, limit: int) -> Failure:
 
 def _gravest(cid: CID, failures: Failures, in_blocks: Failures) -> ContentError:
     order = (ContentMismatch, ContentTooLarge, ContentError)
-    errors = [failure.error for failure in failures.values()]
+    lied = {s for s, failure in failures.items() if isinstance(failure.error, ContentMismatch)}
+    final = {s: in_blocks.get(s, failure) if s not in lied else failure for s, failure in failures.items()}
+    errors = [failure.error for failure in final.values()]
     error = min(errors, key=lambda error: next(i for i, kind in enumerate(order) if isinstance(error, kind)))
     told = {origin(source.url): failure.error.message for source, failure in failures.items()}
     for source, failure in in_blocks.items():

@@ -46,9 +46,11 @@ def timeouts(limits: Limits) -> aiohttp.ClientTimeout:
 async def within(seconds: float, work: Awaitable[Result], where: str) -> Result | Failure:
     """The work's result, or a failure when it is not there in time."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as limit:
             return await work
     except TimeoutError as error:
+        if not limit.expired():
+            raise  # the caller's own, from a callback
         failure = unavailable(where, f"was not done within {seconds:.3g} s")
         failure.error.__cause__ = error
         return failure

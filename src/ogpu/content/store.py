@@ -107,7 +107,6 @@ class FolderStore:
         _check_size(upload, limits)
         cid = await in_thread(upload.cid)
         await upload.watched(in_thread(self._copy, upload, self.folder / str(cid)))
-        upload.check()
         return self.link_of(cid)
 
     def _copy(self, upload: Upload, path: Path) -> None:
@@ -115,6 +114,7 @@ class FolderStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             with part_file(path) as part, upload.open() as file:
                 shutil.copyfileobj(file, part, 1 << 20)
+                upload.check()
 
 
 async def _send(
