@@ -19,34 +19,31 @@ JSON = "--json"
 
 def failed(error: OGPUError) -> Exit:
     """Show an error on stderr; the exit code that the command ends with."""
-    code = exit_of(error)
-    hint = hint_of(error)
     if wants_json():
-        describe(type(error).__name__, error.message, hint, code, error.facts, error.retryable)
+        say(json.dumps({"error": error_document(error)}), err=True)
     else:
         say(f"Error: {error.message}", err=True)
-        if hint:
+        if hint := hint_of(error):
             say(hint, err=True)
-    return code
+    return exit_of(error)
 
 
-def describe(
-    kind: str,
-    message: str,
-    hint: str,
-    code: Exit,
-    facts: Mapping[str, Any] | None = None,
-    retryable: bool = False,
-) -> None:
-    """An error as a JSON object, on stderr."""
-    error = {
-        "kind": kind,
-        "message": message,
-        "hint": hint,
-        "facts": document(facts or {}),
-        "retryable": retryable,
-        "exit_code": code.value,
+def error_document(error: OGPUError) -> dict[str, Any]:
+    """An error for programs."""
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "hint": hint_of(error),
+        "facts": document(error.facts),
+        "retryable": error.retryable,
+        "exit_code": exit_of(error).value,
     }
+
+
+def describe(kind: str, message: str, hint: str, code: Exit) -> None:
+    """What is no error of the library as a JSON object of the same fields, on stderr."""
+    error = {"kind": kind, "message": message, "hint": hint, "facts": {}, "retryable": False}
+    error["exit_code"] = code.value
     say(json.dumps({"error": error}), err=True)
 
 

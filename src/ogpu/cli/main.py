@@ -9,7 +9,22 @@ from typing import Annotated, cast
 import typer
 
 import ogpu
-from ogpu.cli import agent, config, demo, down, key, master, nonce, provider, source, task, tx, up, vault
+from ogpu.cli import (
+    agent,
+    config,
+    content,
+    demo,
+    down,
+    key,
+    many,
+    master,
+    nonce,
+    provider,
+    source,
+    tx,
+    up,
+    vault,
+)
 from ogpu.cli.exits import Exit
 from ogpu.cli.failures import describe, failed, wants_json
 from ogpu.cli.screen import say
@@ -28,11 +43,12 @@ app.command("up", short_help="Start a whole network on this machine.")(up.up)
 app.command("down", short_help="Stop a network that `ogpu up` started.")(down.down)
 app.command("demo", short_help="Send real work through a network, and check it.")(demo.demo)
 app.add_typer(source.app, name="source", short_help="Publish services, and look at them.")
-app.add_typer(task.app, name="task", short_help="Have work done, and get its results.")
+app.add_typer(many.app, name="task", short_help="Have work done, and get its results.")
 app.add_typer(vault.app, name="vault", short_help="Balance, stake and earnings.")
 app.add_typer(provider.app, name="provider", short_help="Run work for others.")
 app.add_typer(master.app, name="master", short_help="Control a provider without its key.")
 app.add_typer(agent.app, name="agent", short_help="Let others act for you.")
+app.add_typer(content.app, name="content", short_help="Store and fetch content, checked.")
 app.add_typer(nonce.app, name="nonce", short_help="An account's nonces, and mending them.")
 app.add_typer(tx.app, name="tx", short_help="Look at transactions, and mend them.")
 app.add_typer(key.app, name="key", short_help="Keep private keys in encrypted files.")

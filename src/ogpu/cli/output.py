@@ -26,6 +26,12 @@ def show_json(value: Any) -> None:
     say(json.dumps(document(value)))
 
 
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """A value as JSON for people; what could command a terminal is escaped, in JSON's own way."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def document(value: Any) -> Any:
     """A value as JSON has it: fields by their names, members of enumerations by theirs, in lower case."""
     if is_dataclass(value) and not isinstance(value, type):

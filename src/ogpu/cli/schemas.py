@@ -85,7 +85,7 @@ class TaskFile(Strict):
     function: str = Field(min_length=1)
     data: dict[str, Any]
     payment: Amount
-    expires_in: Duration
+    expires_in: Duration | None = None  # an hour, or less when the source says so
     extra: dict[str, Any] = {}  # further top-level fields of the task's config
 
     @field_validator("extra")
@@ -102,6 +102,6 @@ class MapFile(Strict):
 
     source: Address
     function: str = Field(min_length=1)
-    items: list[dict[str, Any]]
+    items: list[dict[str, Any]] = Field(min_length=1)
     payment: Amount
-    expires_in: Duration
+    expires_in: Duration | None = None

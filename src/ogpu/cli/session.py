@@ -13,6 +13,7 @@ import typer
 from ogpu.cli.amounts import GWEI, decimal, ogpu
 from ogpu.cli.exits import Exit
 from ogpu.cli.failures import describe, wants_json
+from ogpu.cli.following import following
 from ogpu.cli.keys import signer_of
 from ogpu.cli.options import Reading, Sending, Signing
 from ogpu.cli.output import facts, show, show_json
@@ -39,17 +40,28 @@ def read(
     journal: str | None = None,
 ) -> T:
     """The result of reads; nothing is sent, also not what the journal has open."""
+    return watched(how, lambda client, _: work(client), waiting, journal=journal)
+
+
+def watched(
+    how: Reading,
+    work: Callable[[AsyncClient, Callable[[str], None] | None], Awaitable[T]],
+    waiting: str,
+    *,
+    journal: str | None = None,
+) -> T:
+    """The same for what takes longer, and tells meanwhile what becomes of it."""
 
     async def reading() -> T:
         from ogpu.aio import AsyncClient
 
         client = AsyncClient(how.network, journal=journal)  # not opened: to look is not to send
         try:
-            return await work(client)
+            return await work(client, update)
         finally:
             await client.close()
 
-    with progress(waiting):
+    with progress(waiting) as update:
         return carried_out(reading())
 
 
@@ -62,10 +74,10 @@ def carried_out(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A moving line on a terminal; nothing where there is none. Gives a way to change its text."""
-    if not sys.stderr.isatty() or wants_json():
-        yield lambda _: None
+def progress(text: str) -> Iterator[Callable[[str], None] | None]:
+    """A moving line on a terminal, with a way to change its text; None where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
         return
     from rich.console import Console
     from rich.text import Text
@@ -86,6 +98,9 @@ class Act(Generic[T]):
     usual: Role | None = None  # who signs when no option says so
     asks: bool = False  # whether it moves money or cannot be undone, so that somebody must agree
     back: str = ""  # how to come back to it after Ctrl+C
+    waits_for: str = ""  # the task that it may wait for at length
+    times: int = 1  # how often it sends what a rehearsal finds
+    tells: Callable[[], typer.Exit] | None = None  # what is said after Ctrl+C, where more can be said
 
 
 @dataclass(frozen=True)
@@ -152,16 +167,19 @@ def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
         async with AsyncClient(how.network, private_key=signer, journal=how.journal) as client:
             known = await _open_hashes(client)
             try:
-                return await act.do(client, signer.address)
+                async with following(client, act.waits_for, update if act.waits_for else None):
+                    return await act.do(client, signer.address)
             except asyncio.CancelledError:
                 left.extend(sorted(await _open_hashes(client) - known))
                 raise
 
     try:
-        with progress(f"{act.what} …"):
+        with progress(f"{act.what} …") as update:
             return carried_out(sending())
     except KeyboardInterrupt:
-        raise interrupted(_what_is_left(left, act.back)) from None
+        if act.tells is not None:
+            raise act.tells() from None
+        raise interrupted(_what_is_left(left, act)) from None
 
 
 def interrupted(message: str, hint: str = "") -> typer.Exit:
@@ -183,12 +201,16 @@ async def _open_hashes(client: AsyncClient) -> set[str]:
     return {intent.attempts[-1].hash for intent in intents}
 
 
-def _what_is_left(left: list[str], back: str) -> str:
+def _what_is_left(left: list[str], act: Act[T]) -> str:
+    """What goes on after an interruption, and how to come back."""
+    goes_on = f"Task {act.waits_for} goes on. " if act.waits_for else ""
     if not left:
-        return "Nothing was sent."
+        return f"{goes_on}{act.back}." if goes_on else "Nothing was sent."
     listed = f"{left[0]} is" if len(left) == 1 else f"{len(left)} transactions are"
-    again = back or "The same command goes on with it"
-    return f"{listed} in the journal, and may be mined yet. `ogpu tx recover` waits for it. {again}."
+    again = act.back or "The same command goes on with it"
+    return (
+        f"{goes_on}{listed} in the journal, and may be mined yet: `ogpu tx recover` waits for that. {again}."
+    )
 
 
 # --- what is shown of it
@@ -212,6 +234,8 @@ def plan_lines(act: Act[T], plan: DryRun) -> Iterator[str]:
         price = f"{known['gas']} at up to {decimal(known['max_fee'], GWEI)} gwei"
         pairs.append(("gas", f"at most {ogpu(known['gas_cost'])} ({price})"))
         pairs.append(("together", f"at most {ogpu(known['total'])}"))
+        if act.times > 1:
+            pairs.append((f"{act.times} times", f"at most about {ogpu(known['total'] * act.times)}"))
     for line in facts(pairs):
         yield f"  {line}"
 
@@ -219,7 +243,7 @@ def plan_lines(act: Act[T], plan: DryRun) -> Iterator[str]:
 def show_plan(how: Reading, act: Act[T], plan: DryRun) -> None:
     """Show what --dry-run has found."""
     if how.as_json:
-        show_json({"dry_run": True, "what": act.what, **plan.facts})
+        show_json({"dry_run": True, "what": act.what, "times": act.times, **plan.facts})
         return
     show(plan_lines(act, plan))
     say("This was a dry run: nothing was uploaded or sent.")

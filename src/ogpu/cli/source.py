@@ -227,10 +227,11 @@ def _facts_of(found: SourceSnapshot, text: dict[str, Any], registrants: list[str
         ("delivery", word(found.delivery_method)),
         ("tasks", str(found.task_count)),
         ("providers", str(len(registrants))),
+        *(("", address) for address in registrants),
     ]
     if found.last_update_time:
         pairs.append(("updated", moment(found.last_update_time)))
-    return [*pairs, *(("", address) for address in registrants)]
+    return pairs
 
 
 async def _metadata_of(client: AsyncClient, sources: list[SourceSnapshot]) -> list[Any]:

@@ -31,6 +31,7 @@ from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
+    from ogpu.cli.schemas import TaskFile
     from ogpu.types import Response, TaskSnapshot
 
 Task = Annotated[str, typer.Argument(metavar="TASK", help="The task's address.", show_default=False)]
@@ -53,6 +54,8 @@ Payment = Annotated[
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="DURATION", help="How long it may take: 15m, 1h.")
 ]
+USUAL_EXPIRY = 3_600  # seconds
+OF_PUBLISHED = ("source", "client", "payment", "expiry_time")
 PAGE = 200  # tasks that are read at once
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -78,27 +81,18 @@ def publish(
     balance of whoever signs: the client, unless --role says otherwise.
     """
     terms = task_file(file, task_terms(source, function, data, payment, expires))
-    info = task_info(terms)
     act = Act(
-        f"Publish a task of {printable(terms.function, 60)!r} for up to {ogpu(info.payment)}",
-        lambda client, _: client.publish_task(info, idempotency_key=how.once),
+        f"Publish a task of {printable(terms.function, 60)!r} for up to {ogpu(terms.payment)}",
+        lambda client, _: published(client, terms, how.once),
         "client",
         asks=True,
     )
-    sent = send(how, act)
+    task = send(how, act).result
     if how.as_json:
-        show_json(
-            {
-                "task": sent.result,
-                "source": info.source,
-                "client": sent.sender,
-                "payment": info.payment,
-                "expiry_time": info.expiryTime,
-            }
-        )
+        show_json({"task": task.address, **{name: getattr(task, name) for name in OF_PUBLISHED}})
         return
-    say(f"Published task {sent.result}.")
-    say(f"`ogpu task wait {sent.result}` waits for its response.")
+    say(f"Published task {task.address}.")
+    say(f"`ogpu task wait {task.address}` waits for its response.")
 
 
 @app.command("ls", short_help="List tasks.")
@@ -240,6 +234,23 @@ def cancel(how: Sending, task: Task) -> None:
         "client",
     )
     done(how, f"Canceled task {task}; its payment is back in the Vault.", send(how, act), task=task)
+
+
+async def published(client: AsyncClient, terms: TaskFile, once: str | None) -> TaskSnapshot:
+    """Publish a task, and read it."""
+    if terms.extra:
+        longest = (await client.get_source(terms.source)).max_expiry_duration
+        info = task_info(terms, min(USUAL_EXPIRY, longest))
+        return await client.get_task(await client.publish_task(info, idempotency_key=once))
+    task = await client.submit(
+        terms.source,
+        terms.function,
+        terms.data,
+        payment=terms.payment,
+        expires_in=terms.expires_in,
+        key=once,
+    )
+    return await task.snapshot()
 
 
 def response_document(response: Response) -> dict[str, Any]:

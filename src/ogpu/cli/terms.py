@@ -127,13 +127,13 @@ def map_file(file: Path | None, given: Given) -> MapFile:
     return _terms(MapFile, file, given)
 
 
-def task_info(terms: TaskFile) -> TaskInfo:
-    """The task itself; its time begins now."""
+def task_info(terms: TaskFile, usual: int) -> TaskInfo:
+    """The task itself; its time begins now, and is `usual` seconds where nothing is said."""
     from ogpu.types import TaskInfo, TaskInput
 
     config = TaskInput(terms.function, terms.data)
     config.extra = terms.extra
-    return TaskInfo(terms.source, config, int(time.time()) + terms.expires_in, terms.payment)
+    return TaskInfo(terms.source, config, int(time.time()) + (terms.expires_in or usual), terms.payment)
 
 
 def _named(given: Given) -> Given:

@@ -1,0 +1,77 @@
+"""Results from the command line: run, map, wait, result and content, with a provider at work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ogpu.content import cid_of
+from tests.cli.here import Here
+from tests.support.localnet import RunningNetwork
+
+COIN = 10**18
+TERMS = ("--name", "Echo", "--cpu", "https://example.org/c.yml", "--min-payment", "1gwei")
+
+
+@pytest.fixture
+def source(working: RunningNetwork, here: Here) -> str:
+    """A source that the network's provider registers to."""
+    return str(here.json("source", "publish", *TERMS, "--max-duration", "1h")["source"])
+
+
+def asked(source: str, data: str = '{"text": "hello"}') -> tuple[str, ...]:
+    """What a task is to do."""
+    return ("--source", source, "--function", "echo", "--payment", "0.01ogpu", "--data", data)
+
+
+def test_run_gives_the_checked_result_and_pays_once(working: RunningNetwork, here: Here, source: str) -> None:
+    arguments = ("task", "run", *asked(source), "--yes", "--once", "a run")
+    found = here.json(*arguments)
+    assert found["result"] == {"text": "hello"}
+    assert found["provider"] == working.address("provider")
+    assert found["price"] <= COIN // 100
+    assert here.json(*arguments) == found
+    assert json.loads(here.told(*arguments)) == {"text": "hello"}
+    assert len(here.json("task", "ls", "--source", source)) == 1
+    waited = here.json("task", "wait", found["task"])
+    assert (waited["address"], waited["status"], waited["confirmed"]) == (
+        found["response"],
+        "confirmed",
+        True,
+    )
+    assert here.json("task", "result", found["task"]) == found
+    explained = here.json("task", "explain", found["task"])
+    assert explained["task"]["status"] == "finalized"
+    assert explained["reasons"]
+    assert found["task"] in here.told("task", "explain", found["task"])
+
+
+def test_map_gives_a_line_an_item_and_goes_on_by_its_name(here: Here, source: str, tmp_path: Path) -> None:
+    texts = ["one", "two", "\x1b[2J three"]
+    (tmp_path / "items.txt").write_text("\n".join(texts) + "\n\n")
+    arguments = ("task", "map", "items.txt", "--yes", "--once", "all of them", *asked(source)[:-2])
+    said = here.told(*arguments)
+    assert [json.loads(line)["text"] for line in said.splitlines()] == texts
+    assert "\x1b" not in said
+    again = here.told(*arguments, "--json").splitlines()
+    assert [json.loads(line) for line in again] == [
+        {"item": place, "result": {"text": text}} for place, text in enumerate(texts)
+    ]
+    assert len(here.json("task", "ls", "--source", source)) == len(texts)
+
+
+def test_content_is_stored_fetched_and_verified(working: RunningNetwork, here: Here, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"some bytes")
+    (tmp_path / "b").write_bytes(b"other bytes")
+    stored = here.json("content", "put", "a")
+    assert stored["cid"] == str(cid_of(b"some bytes"))
+    assert here.json("content", "get", stored["link"], "--output", "c")["size"] == 10
+    assert (tmp_path / "c").read_bytes() == b"some bytes"
+    assert here.json("content", "verify", stored["cid"])["verified"] is True
+    assert here.json("content", "verify", stored["cid"], "a")["verified"] is True
+    wrong = here("content", "verify", stored["cid"], "b")
+    assert (wrong.code, wrong.out) == (1, f"b is not what {stored['cid']} names.\n")
+    assert here.refused(1, "content", "get", str(cid_of(b"nobody has this")), "--output", "d")["retryable"]
+    assert not (tmp_path / "d").exists()
