@@ -78,7 +78,8 @@ class Gateway:
     `limit` is how many requests it takes in one, `answer_limit` how many bytes (geth's way: what comes after
     the answer that is over it is refused), `quota` how many requests of one batch it serves before it says
     that there were too many in this second. Of each `lost` answers it forgets one, of each `doubled` it
-    gives one twice, the second time that of another request; it may shuffle them.
+    gives one twice, the second time that of another request; it may shuffle them. `log_range` is how many
+    blocks it looks through for logs, batch or not.
     """
 
     limit: int | None = None
@@ -88,9 +89,12 @@ class Gateway:
     lost: int | None = None
     doubled: int | None = None
     shuffles: bool = False
+    log_range: int | None = None
 
     def refused(self, calls: Sequence[Call]) -> tuple[int, Any] | None:
-        """The answer to a batch that is over the limit."""
+        """The answer to what is over a limit."""
+        if self.log_range is not None and any(_blocks(call) > self.log_range for call in calls):
+            return 200, refusal(calls[0], f"exceed maximum block range: {self.log_range}", -32000)
         over = self.limit is not None and len(calls) > self.limit and len(calls) > 1
         return self.refuse(calls, self.limit or 0) if over else None
 
@@ -119,3 +123,11 @@ class Gateway:
             given.append(answer if size <= limit else refusal(call, "response too large", -32003))
             size += len(orjson.dumps(answer))
         return given
+
+
+def _blocks(call: Call) -> int:
+    """How many blocks a call is to look through for logs."""
+    if call["method"] != "eth_getLogs":
+        return 0
+    query = call["params"][0]
+    return int(query["toBlock"], 16) - int(query["fromBlock"], 16) + 1

@@ -199,7 +199,14 @@ class Contracts:
             "fromBlock": hex(first),
             "toBlock": hex(last),
         }
-        answer = await self.rpc.call("eth_getLogs", query)
+        try:
+            answer = await self.rpc.call("eth_getLogs", query)
+        except RPCFailed:  # each node has its own limits on blocks and logs, and its own words for them
+            if first >= last:
+                raise
+            middle = (first + last) // 2
+            earlier = await self.logs(contract, events, first, middle, address=address)
+            return earlier + await self.logs(contract, events, middle + 1, last, address=address)
         if not isinstance(answer, list):
             raise RPCInvalidResponse("The node answered eth_getLogs with something else than a list.")
         return answer
