@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
     from ogpu.errors import OGPUError
+    from ogpu.executor import NetworkExecutor
     from ogpu.networks import Network
     from ogpu.sync import Client
     from ogpu.tx.state import Policy
+    from ogpu.work.terms import Retry
 
-__all__ = ["AsyncClient", "Client", "Network", "OGPUError", "Policy", "__version__"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Network",
+    "NetworkExecutor",
+    "OGPUError",
+    "Policy",
+    "Retry",
+    "__version__",
+]
 
 __version__ = "0.3.0"
 
@@ -19,8 +30,10 @@ _HOMES = {
     "AsyncClient": "ogpu.aio",
     "Client": "ogpu.sync",
     "Network": "ogpu.networks",
+    "NetworkExecutor": "ogpu.executor",
     "OGPUError": "ogpu.errors",
     "Policy": "ogpu.tx.state",
+    "Retry": "ogpu.work.terms",
 }
 
 

@@ -46,6 +46,8 @@ class Portal(Generic[C]):
 
     def call(self, use: Callable[[C], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine over the core, and wait for its result; `ClientClosed` when closed meanwhile."""
+        if threading.current_thread() is self._thread and self._pid == os.getpid():
+            raise RuntimeError("A synchronous client cannot be used on its own event loop's thread.")
         future = self.start(use)
         try:
             return future.result()
@@ -92,8 +94,6 @@ class Portal(Generic[C]):
         with self._lock:
             if self._closed:
                 raise ClientClosed("The client is closed.")
-            if threading.current_thread() is self._thread:
-                raise RuntimeError("A synchronous client cannot be used on its own event loop's thread.")
             if self._core is None or self._loop is None:
                 self._core = self._make()
                 self._loop = asyncio.new_event_loop()

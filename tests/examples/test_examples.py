@@ -138,6 +138,17 @@ def test_the_first_program(working_network: RunningNetwork) -> None:
     assert run(EXAMPLES / "first_program.py", working_network) == "{'text': 'Hello, GPU'}\n"
 
 
+def test_code_that_uses_an_executor(working_network: RunningNetwork) -> None:
+    out = run(EXAMPLES / "executor.py", working_network)
+    assert out.splitlines() == ["['one', 'three', 'two']", "['four', 'five']"]
+
+
+def test_one_call_and_many_go_on_when_they_are_run_again(working_network: RunningNetwork) -> None:
+    for _ in range(2):
+        out = run(EXAMPLES / "run_map.py", working_network)
+        assert out.splitlines() == ["Hello, GPU", "130 characters came back"]
+
+
 def test_the_first_program_has_ten_lines() -> None:
     """As the README says: statements, with the imports and blank lines apart."""
     body = ast.parse((EXAMPLES / "first_program.py").read_text(encoding="utf-8")).body

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aio",),
     ("portal",),
     ("sync",),
-    ("client", "service", "provider", "localnet", "demo"),
+    ("client", "service", "provider", "localnet", "demo", "executor"),
     ("cli",),
 )
 BESIDE = {("provider", "service"), ("localnet", "provider"), ("localnet", "service")}

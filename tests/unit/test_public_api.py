@@ -161,7 +161,8 @@ def test_nothing_public_is_missing_from_all(module: Any) -> None:
 
 
 def test_the_public_names() -> None:
-    assert set(ogpu.__all__) == {"AsyncClient", "Client", "Network", "OGPUError", "Policy", "__version__"}
+    clients = {"AsyncClient", "Client", "NetworkExecutor"}
+    assert set(ogpu.__all__) == clients | {"Network", "OGPUError", "Policy", "Retry", "__version__"}
     assert set(ogpu.service.__all__) == {"expose", "init", "logger", "start"}
     functions = {name for _, name in FUNCTIONS}
     assert set(ogpu.client.__all__) == functions | {name for names in CLASSES.values() for name in names}

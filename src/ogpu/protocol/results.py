@@ -165,12 +165,11 @@ class _Choice:
         now = asyncio.get_running_loop().time()
         if self._first_seen is None:
             self._first_seen = now
-        chain_time = max(time.time(), *(response.timestamp for response in look.responses))
         return (
             look.all_answered
             or look.last
             or now - self._first_seen >= self._wish.bidding
-            or look.task.expiry_time - chain_time <= BEFORE_EXPIRY
+            or look.task.expiry_time - max(look.sight.time, time.time()) <= BEFORE_EXPIRY
         )
 
     async def _by_function(self, look: Look) -> Result | None:
@@ -230,7 +229,7 @@ class _Choice:
                 conflict = conflict or error
             except ContractReverted as error:
                 if not isinstance(error, AlreadyConfirmed | AlreadyFinalized) and not (
-                    (await self._results.waiting.snapshot(self._task)).status.final
+                    (await self._results.waiting.sight(self._task)).task.status.final
                 ):
                     raise
                 return None

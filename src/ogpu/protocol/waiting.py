@@ -11,6 +11,7 @@ from typing import TypeVar
 from ogpu.errors import NetworkError, OGPUError, TaskCanceled, TaskExpired, WaitTimeout
 from ogpu.protocol import snapshots
 from ogpu.protocol.chain import Chain
+from ogpu.protocol.views import View
 from ogpu.types import Response, TaskSnapshot, TaskStatus
 
 T = TypeVar("T")
@@ -29,12 +30,30 @@ WHY_NO_RESPONSE = {
 
 
 @dataclass(frozen=True)
+class Sight:
+    """A task as it was at a block; `time` is the chain's, in Unix seconds."""
+
+    task: TaskSnapshot
+    time: int
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody can answer it any more, though it may not be marked EXPIRED."""
+        return self.task.expiry_time <= self.time
+
+
+@dataclass(frozen=True)
 class Look:
     """A task and its responses at one moment; `last` when the time to wait is up."""
 
-    task: TaskSnapshot
+    sight: Sight
     responses: list[Response]
     last: bool
+
+    @property
+    def task(self) -> TaskSnapshot:
+        """The task itself."""
+        return self.sight.task
 
     @property
     def confirmed(self) -> Response | None:
@@ -52,7 +71,7 @@ class Waiting:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._asked: list[tuple[str, asyncio.Future[TaskSnapshot]]] = []
+        self._asked: list[tuple[str, asyncio.Future[Sight]]] = []
         self._reader: asyncio.Task[None] | None = None
 
     async def until(self, address: str, timeout: float, decide: Callable[[Look], Awaitable[T | None]]) -> T:
@@ -73,33 +92,26 @@ class Waiting:
             else:
                 if (found := await decide(look)) is not None:
                     return found
-                await self._check_open(look.task)
+                _check_open(look.sight)
                 if look.last:
                     raise _late(look.task, timeout)
             await asyncio.sleep(max(0.0, min(poll, deadline - loop.time())))
             poll = min(poll * 1.5, LAST_POLL)
 
-    async def snapshot(self, address: str) -> TaskSnapshot:
+    async def sight(self, address: str) -> Sight:
         """A task at the latest block, read together with all that are asked for meanwhile."""
-        future: asyncio.Future[TaskSnapshot] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Sight] = asyncio.get_running_loop().create_future()
         self._asked.append((address, future))
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read_all())
         return await future
 
-    async def is_over(self, task: TaskSnapshot) -> bool:
-        """Whether a task can have no response any more, though nobody may have marked it EXPIRED."""
-        if task.expiry_time > time.time():
-            return False
-        block = await self._chain.head()
-        return task.expiry_time <= max(block.timestamp, int(time.time()) - CLOCK_SLACK)
-
     async def _look(self, address: str, last: bool) -> Look:
-        task = await self.snapshot(address)
+        sight = await self.sight(address)
         responses: list[Response] = []
-        if task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
+        if sight.task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
             responses = await snapshots.responses_of(self._chain, address, 0, None)
-        return Look(task, responses, last)
+        return Look(sight, responses, last)
 
     async def _read_all(self) -> None:
         while self._asked:
@@ -110,9 +122,16 @@ class Waiting:
                 for _, future in asked:
                     future.cancel()  # only what is still open, when the client ends
 
-    async def _answer(self, asked: list[tuple[str, asyncio.Future[TaskSnapshot]]]) -> None:
+    async def _answer(self, asked: list[tuple[str, asyncio.Future[Sight]]]) -> None:
+        addresses = [address for address, _ in asked]
+
+        async def reading(view: View) -> list[Sight]:
+            # An idle local chain's last block is old; that the next one's time is ours is only likely.
+            now = max(view.block.timestamp, int(time.time()) - CLOCK_SLACK)
+            return [Sight(task, now) for task in await snapshots.tasks_in(view, addresses)]
+
         try:
-            found = await snapshots.tasks(self._chain, [address for address, _ in asked])
+            found = await self._chain.at_one_block(reading)
         except OGPUError as error:
             if len(asked) > 1:  # one that is no task must not fail the others
                 for one in asked:
@@ -120,26 +139,28 @@ class Waiting:
             elif not asked[0][1].done():
                 asked[0][1].set_exception(error)
             return
-        for (_, future), task in zip(asked, found, strict=True):
+        for (_, future), sight in zip(asked, found, strict=True):
             if not future.done():  # whoever asked may be gone
-                future.set_result(task)
+                future.set_result(sight)
 
-    async def _check_open(self, task: TaskSnapshot) -> None:
-        """Raise what is the end of a task that nobody will answer any more."""
-        facts = {"task": task.address, "expiry": task.expiry_time}
-        if task.status is TaskStatus.CANCELED:
-            raise TaskCanceled(f"Task {task.address} was canceled.", facts=facts)
-        if task.status is TaskStatus.EXPIRED:
-            raise TaskExpired(
-                f"Task {task.address} expired; its payment went back to the Vault balance.", facts=facts
-            )
-        if task.status is not TaskStatus.FINALIZED and await self.is_over(task):
-            ended = "unconfirmed" if task.status is TaskStatus.RESPONDED else "unanswered"
-            raise TaskExpired(
-                f"Task {task.address} expired {ended}: it is {task.status.name}.",
-                hint="vault.force_release_payment(task) brings the payment back.",
-                facts=facts,
-            )
+
+def _check_open(sight: Sight) -> None:
+    """Raise what is the end of a task that nobody will answer any more."""
+    task = sight.task
+    facts = {"task": task.address, "expiry": task.expiry_time}
+    if task.status is TaskStatus.CANCELED:
+        raise TaskCanceled(f"Task {task.address} was canceled.", facts=facts)
+    if task.status is TaskStatus.EXPIRED:
+        raise TaskExpired(
+            f"Task {task.address} expired; its payment went back to the Vault balance.", facts=facts
+        )
+    if task.status is not TaskStatus.FINALIZED and sight.over:
+        ended = "unconfirmed" if task.status is TaskStatus.RESPONDED else "unanswered"
+        raise TaskExpired(
+            f"Task {task.address} expired {ended}: it is {task.status.name}.",
+            hint="vault.force_release_payment(task) brings the payment back.",
+            facts=facts,
+        )
 
 
 def _late(task: TaskSnapshot, timeout: float) -> WaitTimeout:

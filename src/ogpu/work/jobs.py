@@ -180,13 +180,14 @@ class _Attempt:
 
     async def _settled(self, task: str, error: OGPUError) -> Result | None:
         """See to it that a task can cost no more before it is published again; its result, if that came."""
-        now = await self._jobs.results.waiting.snapshot(task)
+        sight = await self._jobs.results.waiting.sight(task)
+        now = sight.task
         if now.status is TaskStatus.FINALIZED:
             paid = isinstance(error, ContentError)  # for what cannot be used
             return None if paid else await self._result(task, math.inf)
         if now.status.final:
             return None
-        if await self._jobs.results.waiting.is_over(now):
+        if sight.over:
             await self._release(task)
             return None
         if now.status is TaskStatus.RESPONDED and isinstance(error, ResultInvalid):
@@ -213,7 +214,7 @@ class _Attempt:
             try:
                 await vault.force_release_payment(task, private_key=self._terms.signer, idempotency_key=key)
             except ContractReverted:
-                if (await self._jobs.results.waiting.snapshot(task)).status.final:
+                if (await self._jobs.results.waiting.sight(task)).task.status.final:
                     return  # somebody else has
                 if not patience:
                     raise

@@ -40,7 +40,7 @@ async def mapped(
             if more and taking is None and len(begun) < in_flight:
                 taking = asyncio.ensure_future(_next(source))
             awaited: list[asyncio.Future[Any]] = begun[:1] if ordered else list(begun)
-            awaited += [taking] if taking else []
+            awaited += [taking] if taking and more else []
             if not awaited:
                 break
             done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
