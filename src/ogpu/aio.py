@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -212,7 +212,7 @@ class AsyncClient(WorkCalls):
         called after each one, on the client's own thread; what it raises ends the waiting.
         """
         checks.check_type(return_exceptions, bool, "return_exceptions")
-        if isinstance(task_infos, TaskInfo):
+        if isinstance(task_infos, TaskInfo | str | bytes) or not isinstance(task_infos, Iterable):
             raise InvalidInput("task_infos must be a list of TaskInfo.", hint="Use publish_task for one.")
         infos = list(task_infos)
         keys = checks.check_keys(idempotency_keys, len(infos))
@@ -349,6 +349,9 @@ class AsyncClient(WorkCalls):
 
     async def intents(self, limit: int = 100, *, states: Sequence[State] | None = None) -> list[Intent]:
         """What the journal has of this network's transactions, newest first."""
+        checks.check_limit(limit)
+        if states is not None:
+            states = checks.check_members(states, State, "states")
         return await self.chain.transactions.intents(limit, states=states)
 
     async def intent(self, key: str) -> Intent:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ogpu import Client
 from ogpu.networks import load_network_file
+from ogpu.tx.state import Policy
 from ogpu.types import Environment, ResponseParams
 from tests.support.localnet import RunningNetwork
 from tests.support.market import PRICE, source_info, task_info
@@ -62,7 +63,7 @@ def _built(network: RunningNetwork, client: Client, people: dict[str, str], keys
 
 
 @contextlib.contextmanager
-def peopled(network: RunningNetwork, journal: Path) -> Iterator[World]:
+def peopled(network: RunningNetwork, journal: Path, policy: Policy | None = None) -> Iterator[World]:
     """Build such a world on a network."""
     names = {"client": 0, "stranger": 1}
     keys = {name: network.key("client", number) for name, number in names.items()}
@@ -70,5 +71,5 @@ def peopled(network: RunningNetwork, journal: Path) -> Iterator[World]:
     for role in ("provider", "master", "agent"):
         keys[role], people[role] = network.key(role), network.address(role)
     known = load_network_file(network.file)
-    with Client(known, private_key=keys["client"], journal=journal) as client:
+    with Client(known, private_key=keys["client"], journal=journal, policy=policy) as client:
         yield _built(network, client, people, keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
+import re
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     from ogpu.content.outside import Resolve
     from ogpu.content.store import Store
+
+LONGEST_NAME = 255  # characters of a file's name, in a form of HTTP
+_CONTENT_TYPE = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}(?:; ?[\w-]{1,40}=[\w.+-]{1,127})?", re.ASCII)
 
 
 class AsyncContent:
@@ -93,7 +97,8 @@ class AsyncContent:
 
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InvalidInput(f"data is {shown(data)}, not bytes.", hint="put_json stores texts and values.")
-        return await self._chosen_store().put(Upload(bytes(data), filename, content_type), self._limits)
+        upload = Upload(bytes(data), _filename(filename), _content_type(content_type))
+        return await self._chosen_store().put(upload, self._limits)
 
     async def put_json(self, value: Any, filename: str = "data.json") -> str:
         """Store `value` as compact JSON; `NotJSON`, before anything is sent, names the place that is none."""
@@ -116,7 +121,8 @@ class AsyncContent:
         from ogpu.content.upload import FileUpload
 
         place = _path(path)
-        kind = content_type or mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        guessed = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        kind = guessed if content_type is None else _content_type(content_type)
         chosen = _limits(limits, self._limits)
         return await self._chosen_store().put(FileUpload(place, kind, progress), chosen)
 
@@ -234,7 +240,34 @@ def _limits(given: Limits | None, usual: Limits) -> Limits:
     return usual if given is None else given
 
 
+def _filename(name: str) -> str:
+    if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise InvalidInput(
+            f"filename is {shown(name)}; it must be printable text of at most {LONGEST_NAME} characters.",
+            facts={"field": "filename"},
+        )
+    return name
+
+
+def _content_type(kind: str) -> str:
+    if not isinstance(kind, str) or not _CONTENT_TYPE.fullmatch(kind):
+        raise InvalidInput(
+            f"content_type is {shown(kind)}, not one such as 'image/png'.", facts={"field": "content_type"}
+        )
+    return kind
+
+
+def _can_be_written(name: str) -> bool:
+    """Whether the system has bytes for it; half a surrogate pair has none."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _path(path: str | PathLike[str]) -> Path:
-    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or "\0" in name or not _can_be_written(name):
         raise InvalidInput(f"path is {shown(path)}, not the path of a file.")
-    return Path(path).expanduser().absolute()
+    return Path(name).expanduser().absolute()

@@ -154,9 +154,9 @@ async def _post(
     session: aiohttp.ClientSession, url: str, upload: Upload, limits: Limits, read: Callable[[Any], Any]
 ) -> str | Failure:
     file = upload.open()
-    form = aiohttp.FormData()  # can be sent once only, so each attempt has its own
-    form.add_field("file", file, filename=upload.filename, content_type=upload.content_type)
     try:
+        form = aiohttp.FormData()  # can be sent once only, so each attempt has its own
+        form.add_field("file", file, filename=upload.filename, content_type=upload.content_type)
         async with session.post(
             url, data=form, headers=PLAIN, timeout=timeouts(limits), allow_redirects=False
         ) as response:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 from ogpu.content.cid import CID, cid_of_file, file_matches
 from ogpu.content.files import file_error, file_errors
 from ogpu.content.receiver import Progress
+from ogpu.text import printable
 
 _TELL_EVERY = 0.1  # seconds
 
@@ -58,7 +59,7 @@ class FileUpload(Upload):
         self._reader: _Counted | None = None
         with file_errors(path, "read"):
             self._seen = _identity(path)
-        self.filename = path.name
+        self.filename = printable(path.name, 255)  # the system allows more in a name than a form of HTTP
         self.content_type = content_type
         self.size = self._seen[0]
 

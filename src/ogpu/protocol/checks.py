@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ogpu.errors import (
     InsufficientVaultBalance,
@@ -31,10 +31,13 @@ from ogpu.types import (
     TaskInput,
 )
 
+K = TypeVar("K")
+
 UINT256_MAX = 2**256 - 1
 COIN = 10**18
 MILLISECONDS = 10**11  # a Unix time above this, in the year 5138, is meant in milliseconds
 LAST_NONCE = 2**64 - 2  # EIP-2681
+MOST_ROWS = 2**63 - 1  # that a database can be asked for
 LONGEST_KEY = 200  # characters of an idempotency key
 LONGEST_TIME = 10**9  # seconds; clocks and timers of the system take no number of any size
 
@@ -165,6 +168,23 @@ def check_blocks(first: Any, last: Any) -> None:
             "not above the last.",
             hint="last_block=None means the latest.",
         )
+
+
+def check_limit(limit: Any) -> None:
+    """How many of a list, at most."""
+    if not _is_whole(limit, 0) or limit > MOST_ROWS:
+        raise InvalidInput(
+            f"limit is {shown(limit)}; it must be a whole number from 0 to 2**63 - 1.",
+            facts={"field": "limit"},
+        )
+
+
+def check_members(values: Any, kind: type[K], name: str) -> list[K]:
+    """A list of members of an enumeration."""
+    given: list[Any] = list(values) if isinstance(values, Sequence) else [None]
+    if not all(isinstance(member, kind) for member in given):
+        raise InvalidInput(f"{name} must be a list of members of {kind.__name__}.", facts={"field": name})
+    return given
 
 
 def check_addresses(addresses: Any, what: str) -> list[str]:

@@ -33,7 +33,7 @@ class Keys:
 
         Without any of them, as for calls that move money of whoever signs, it is `KeyMissing`.
         """
-        if role is not None and role not in settings.ROLE_KEYS:
+        if role is not None and not (isinstance(role, str) and role in settings.ROLE_KEYS):
             raise InvalidInput(
                 f"role is {shown(role)}; it must be one of {', '.join(settings.ROLE_KEYS)}.",
                 facts={"field": "role"},

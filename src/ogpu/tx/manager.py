@@ -290,7 +290,7 @@ class TransactionManager:
 
     async def intent(self, key: str) -> Intent:
         """The intent of a key, or of a transaction's hash."""
-        if self.context.journal.exists:
+        if self.context.journal.exists and isinstance(key, str) and key.isprintable():  # as all keys are
             if found := await self.context.journal.find(key):
                 return found
             for intent in await self.intents(10_000):
