@@ -290,7 +290,7 @@ async def tls_server(
     def greeted(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         names.append(f"SNI {name}")
 
-    context.sni_callback = greeted  # type: ignore[assignment]
+    context.sni_callback = greeted
 
     async def get(request: web.Request) -> web.Response:
         names.append(f"Host {request.host}")

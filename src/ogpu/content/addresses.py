@@ -116,7 +116,12 @@ def check_addresses(host: str, addresses: list[str]) -> None:
         raise _blocked(host, "leads to no address")
     for address in addresses:
         if why := not_public(address):
-            raise _blocked(host, f"leads to {printable(address, 60)}, which is {why}")
+            leads = (
+                "has an address that is"
+                if address == host
+                else f"leads to {printable(address, 60)}, which is"
+            )
+            raise _blocked(host, f"{leads} {why}")
 
 
 def not_public(address: str) -> str | None:
