@@ -75,7 +75,7 @@ class AsyncTask(Contract):
         self,
         timeout: float = 300,
         *,
-        model: None = None,
+        model: type[BaseModel] | None = None,
         accept: Accept | None = None,
         bidding: float = BIDDING,
         private_key: Key | None = None,

@@ -104,7 +104,7 @@ class WorkCalls:
         data: Data,
         *,
         payment: int,
-        model: None = None,
+        model: type[BaseModel] | None = None,
         timeout: float = 300,
         expires_in: int | None = None,
         accept: Accept | None = "first",
