@@ -172,6 +172,24 @@ def test_blocks_that_were_fetched_once_are_not_asked_for_again(tmp_path: Path) -
     run(scenario())
 
 
+@pytest.mark.parametrize("damage", [b"", b"another", None])
+def test_a_spoilt_block_in_the_cache_is_not_believed(tmp_path: Path, damage: bytes | None) -> None:
+    async def scenario() -> None:
+        gateway = BlockGateway(SMALL.name, blocks_only=True)
+        async with serving(gateway.app()) as url:
+            cache = Cache(tmp_path, 1 << 20)
+            async with client(url, cache=cache) as content:
+                assert await content.get_bytes(SMALL.root) == SMALL.data
+                asked = len(gateway.asked)
+                for path in sorted(tmp_path.iterdir())[::7]:
+                    path.unlink() if damage is None else path.write_bytes(damage)
+                    asked += 1
+                assert await content.get_bytes(SMALL.root) == SMALL.data
+                assert asked <= len(gateway.asked) <= asked + 1  # the root's own absence is noticed first
+
+    run(scenario())
+
+
 def test_a_file_in_blocks_goes_to_disk_with_its_progress(tmp_path: Path) -> None:
     async def scenario() -> None:
         seen: list[tuple[int, int | None]] = []

@@ -26,6 +26,7 @@ from tests.support.http_servers import (
 
 from ogpu.content import Limits, cid_of, cid_of_file, file_matches, parse_cid
 from ogpu.content.receiver import Receiver
+from ogpu.content.threads import in_thread
 from ogpu.errors import ContentFileError, ContentMismatch, ContentTooLarge, ContentUnavailable, InvalidInput
 
 DATA = bytes(range(256)) * 3000  # three blocks
@@ -179,6 +180,31 @@ def test_a_gateway_that_is_cut_off_while_we_write_leaves_nothing_behind(folder: 
             for _ in range(3):
                 assert await content.get_file(CID, folder / "target") == len(DATA)
                 assert (folder / "target").read_bytes() == DATA
+
+    run(scenario())
+
+
+def test_whoever_is_cancelled_waits_for_the_thread_that_writes() -> None:
+    """Else it would go on writing into the sink that the next gateway gets."""
+    begun, go_on, written = threading.Event(), threading.Event(), threading.Event()
+
+    def write() -> None:
+        begun.set()
+        go_on.wait(10)
+        written.set()
+
+    async def scenario() -> None:
+        task = asyncio.create_task(in_thread(write))
+        await asyncio.to_thread(begun.wait, 10)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert not task.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert written.is_set()
 
     run(scenario())
 

@@ -245,6 +245,11 @@ def test_public_addresses_are_not_refused(address: str) -> None:
     assert not_public(address) is None
 
 
+@pytest.mark.parametrize("address", ["2606:4700:4700::1111%lo", "fe80::1%eth0", "::ffff:1.1.1.1", "x", ""])
+def test_other_addresses_are_not_public(address: str) -> None:
+    assert not_public(address)
+
+
 def test_no_plain_link_is_fetched_unless_it_is_allowed() -> None:
     async def scenario() -> None:
         resolver = Resolver()

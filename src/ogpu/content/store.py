@@ -124,7 +124,6 @@ async def _send(
     _check_size(upload, limits)
     work = _try_often(session, url, upload, limits, read)
     outcome = await upload.watched(within(limits.total_seconds, work, url))
-    upload.check()
     if isinstance(outcome, Failure):
         raise outcome.error
     return outcome
