@@ -16,7 +16,8 @@ from tests.support.calls import Threads
 from tests.support.crash import child
 from tests.support.localnet import RunningNetwork, wait_until
 from tests.support.mapping import ITEMS, KEY, mapped_in_a_process, numbers
-from tests.support.market import PRICE, source_info
+from tests.support.market import PRICE, source_info, through
+from tests.support.proxy import proxied
 
 from ogpu import AsyncClient, Client, Retry
 from ogpu.client import DeliveryMethod
@@ -185,6 +186,43 @@ def test_an_expired_task_s_payment_is_back_before_it_is_published_again(bare: Ru
         bid(bare, second.address, provider)
         answer(bare, second.address, provider, client.content.put_json({"n": 2}))
         assert calls.results() == [{"n": 2}]
+
+
+def test_a_task_that_somebody_has_taken_is_waited_for_and_not_published_again(bare: RunningNetwork) -> None:
+    retries = Retry(attempts=3, on=(WaitTimeout,))
+    with Client() as client:
+        source = client.publish_source(source_info())
+        (provider,) = bidders(bare, source, 1)
+        task = client.submit(source, "f", {}, payment=PRICE, key="taken/1")
+        bid(bare, task.address, provider)
+        with proxied(bare.url) as proxy, Client(through(bare, proxy.url)) as other:
+            calls = Threads(
+                lambda: other.run(source, "f", {}, payment=PRICE, timeout=0, retries=retries, key="taken")
+            )
+            wait_until(lambda: proxy.requests >= 15, what="looks after the time was up")
+            answer(bare, task.address, provider, client.content.put_json({"n": 1}))
+            assert calls.results() == [{"n": 1}]
+        assert len(tasks_of(client, source)) == 1
+
+
+def test_a_run_that_is_repeated_takes_the_last_attempt_and_pays_no_other(bare: RunningNetwork) -> None:
+    """Even when an earlier attempt's response would do by now, its content having been out of reach."""
+    with Client() as client:
+        source = client.publish_source(source_info())
+        (provider,) = bidders(bare, source, 1)
+        for attempt, result in ((1, {"n": 1}), (2, {"label": "good"})):
+            task = client.submit(source, "f", {}, payment=PRICE, key=f"repeated/{attempt}")
+            bid(bare, task.address, provider)
+            answer(bare, task.address, provider, client.content.put_json(result))
+        for model in (Label, None):
+            found = client.run(
+                source, "f", {}, payment=PRICE, model=model, retries=Retry(attempts=3), key="repeated"
+            )
+            assert found == (Label(label="good") if model else {"label": "good"})
+        assert [task.status() for task in tasks_of(client, source)] == [
+            TaskStatus.RESPONDED,
+            TaskStatus.FINALIZED,
+        ]
 
 
 def test_without_retries_an_expired_task_is_an_error(bare: RunningNetwork) -> None:

@@ -19,8 +19,10 @@ from tests.support.market import PRICE, source_info, through
 from tests.support.proxy import proxied
 
 from ogpu import AsyncClient, Client
+from ogpu.content import cid_of, to_json
 from ogpu.errors import (
     ContentInvalid,
+    ContentUnavailable,
     InvalidInput,
     NotClient,
     ResultInvalid,
@@ -182,6 +184,19 @@ def test_a_confirmed_result_that_does_not_fit_is_its_own_error(market: Market) -
     with pytest.raises(ResultInvalid, match="is no Label: label: Field required") as caught:
         task.result(10, model=Label)
     assert caught.value.problems == {}
+
+
+def test_content_that_comes_late_is_asked_for_again(market: Market) -> None:
+    task, value = market.task(), {"label": "late"}
+    bid(market.network, task.address, market.providers[0])
+    there = market.link({"label": "other"})
+    cid = str(cid_of(to_json(value)))
+    answer(market.network, task.address, market.providers[0], f"{there.rpartition('/')[0]}/{cid}")
+    with pytest.raises(ContentUnavailable):
+        market.client.fetch_result(task.responses()[0])
+    waiting = Threads(lambda: task.result(60, accept="first", model=Label))
+    assert market.link(value).endswith(cid)
+    assert waiting.results() == [Label(label="late")]
 
 
 # --- confirming
