@@ -29,7 +29,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=150, database=None, deadline=None)
+@settings(max_examples=150, database=None)
 def test_what_is_written_comes_back(value: Any) -> None:
     data = to_json(value)
     assert from_json(data) == value

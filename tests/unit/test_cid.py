@@ -124,7 +124,7 @@ def test_a_file_in_another_layout_does_not_match() -> None:
     assert not matches(cid_of(data, replace(KUBO_V0, chunk_size=1024 * 1024)), data)
 
 
-@settings(max_examples=60, database=None, deadline=None)
+@settings(max_examples=60, database=None)
 @given(st.lists(st.binary(max_size=40)), st.integers(1, 7), st.integers(2, 4))
 def test_pieces_of_any_size_give_the_cid_of_the_whole(pieces: list[bytes], chunk: int, links: int) -> None:
     layout = replace(KUBO_V0, chunk_size=chunk, links=links)
@@ -161,7 +161,7 @@ def test_text_is_read_and_written_back(vector: dict[str, Any]) -> None:
 
 
 @given(st.binary(min_size=32, max_size=32), st.sampled_from([("raw", 0x55), ("dag-pb", 0x70)]))
-@settings(max_examples=60, database=None, deadline=None)
+@settings(max_examples=60, database=None)
 def test_all_spellings_are_one_cid(digest: bytes, kind: tuple[str, int]) -> None:
     expected = CID(1, kind[0], digest)
     raw = v1_bytes(kind[1], b"\x12\x20" + digest)
@@ -213,7 +213,7 @@ def test_what_cannot_be_checked_is_named(text: str, kind: str) -> None:
 
 
 @given(st.text(max_size=80) | st.from_regex(r"[bkz][a-z0-9]{1,70}", fullmatch=True))
-@settings(max_examples=120, database=None, deadline=None)
+@settings(max_examples=120, database=None)
 def test_any_text_is_a_cid_or_an_unsupported_one(text: str) -> None:
     try:
         cid = parse_cid(text)

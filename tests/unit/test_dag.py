@@ -96,7 +96,7 @@ def test_a_part_that_cannot_be_checked_is_named(target: bytes, kind: str) -> Non
 @given(
     st.binary(max_size=120) | st.sampled_from([block for stored in FILES for block in stored.blocks.values()])
 )
-@settings(max_examples=150, database=None, deadline=None)
+@settings(max_examples=150, database=None)
 def test_any_bytes_are_a_node_or_one_of_two_errors(block: bytes) -> None:
     for data in (block, block[:-1], block + b"\x08"):
         try:
