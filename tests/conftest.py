@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from ogpu.client import default
+from tests.support import canaries
 from tests.support.localnet import RunningNetwork, started
 
 TESTNET_CHAIN_ID = 200820172034
@@ -27,6 +28,26 @@ for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SI
 # Whether an example was slow says something of the machine, and nothing of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test may show a secret, whatever it tests."""
+    config.add_cleanup(canaries.watch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that has shown a secret, in an error, a log record or an output, fails."""
+    report = yield
+    for name, said in report.sections:
+        canaries.look(said, name)
+    canaries.look(report.longreprtext, "the report of the test")
+    if shown := canaries.leaks():
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["Secrets were shown:", *shown, report.longreprtext])
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 
 # A private key has 64 hexadecimal digits; mistyped or separating characters among them change nothing.
@@ -53,6 +54,8 @@ def without_url_parts(text: str, url: str) -> str:
     userinfo = parts.netloc.rpartition("@")[0]
     pieces = set(re.split(r"[/:;?&=#]", "/".join((userinfo, parts.path, parts.query, parts.fragment))))
     pieces |= {unquote(piece) for piece in pieces}
+    if userinfo:  # as HTTP sends it
+        pieces.add(b64encode(unquote(userinfo).encode(errors="replace")).decode().rstrip("="))
     tokens = sorted((p for p in pieces if len(p) >= _SHORTEST_TOKEN), key=len, reverse=True)
     if not tokens:
         return text

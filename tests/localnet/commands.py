@@ -17,7 +17,8 @@ from typing import Any
 
 import psutil
 
-from tests.support.localnet import wait_until
+from tests.support.canaries import keep_secret, look
+from tests.support.localnet import keys_in, wait_until
 
 MARK = "OGPU_TEST_RUN"
 LIMIT = 60.0
@@ -65,6 +66,7 @@ class Run:
     def until_ready(self) -> None:
         wait_until(lambda: self.file.exists() or self.process.poll() is not None, LIMIT, "the start")
         assert self.file.exists(), self.said()
+        keep_secret(*keys_in(json.loads(self.file.read_text())))
 
     def until_said(self, text: str) -> None:
         wait_until(lambda: text in self.said(), LIMIT, f"{text!r} in {self.said()!r}")
@@ -81,6 +83,7 @@ class Run:
     def end(self) -> int:
         """Wait for the end; returns the exit code, and checks that nothing is left."""
         code = self.process.wait(LIMIT)
+        look(self.said(), "the output of `ogpu`")
         wait_until(lambda: not self.processes(), 10, f"the end of {self.processes()}")
         assert "Traceback" not in self.said(), self.said()
         return code
@@ -146,6 +149,7 @@ def ogpu(folder: Path, *arguments: str, variables: dict[str, str] | None = None)
         code = run.process.wait(LIMIT)
         if "--detach" not in arguments:
             wait_until(lambda: not run.processes(), 10, "the end of what it started")
+        look(run.said(), "the output of `ogpu`")
         return code, run.said()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ogpu.localnet.processes import end_with_parent
+from tests.support.canaries import keep_secret, look, secret_url
 
 START_TIMEOUT = 120.0  # the first start may install anvil
 STOP_TIMEOUT = 30.0
@@ -47,8 +48,12 @@ class RunningNetwork:
         return str(self.document["accounts"][role][position]["address"])
 
     def select(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What a user does: name the network file, and set a client's key."""
-        monkeypatch.setenv("OGPU_NETWORK_FILE", str(self.file))
+        """What a user does: name the network file, and set a client's key. The node's URL holds a secret."""
+        document = self.document
+        document["rpc_urls"] = [secret_url(url) for url in document["rpc_urls"]]
+        selected = self.file.with_name("selected.json")
+        selected.write_text(json.dumps(document))
+        monkeypatch.setenv("OGPU_NETWORK_FILE", str(selected))
         monkeypatch.setenv("CLIENT_PRIVATE_KEY", self.key())
 
     def rpc(self, method: str, *params: Any) -> Any:
@@ -93,6 +98,11 @@ class RunningNetwork:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
+def keys_in(document: dict[str, Any]) -> list[str]:
+    """The private keys in a network file."""
+    return [account["private_key"] for role in document["accounts"].values() for account in role]
+
+
 def rpc(url: str, method: str, *params: Any) -> Any:
     """One JSON-RPC call, by the standard library."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
@@ -128,7 +138,9 @@ def started(folder: Path, *arguments: str) -> Iterator[RunningNetwork]:
     try:
         wait_until(lambda: file.exists() or process.poll() is not None, START_TIMEOUT, "the start")
         assert file.exists(), network.said()
+        keep_secret(*keys_in(network.document))
         yield network
+        look(network.said(), "the output of `ogpu up`")
     finally:
         if process.poll() is None:
             process.send_signal(2)

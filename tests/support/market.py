@@ -9,6 +9,7 @@ from typing import Any
 from ogpu import AsyncClient, Client
 from ogpu.client import DeliveryMethod, ImageEnvironments, SourceInfo, TaskInfo, TaskInput
 from ogpu.networks import Network, load_network_file
+from tests.support.canaries import secret_url
 from tests.support.localnet import RunningNetwork
 
 PRICE = 10**16
@@ -42,8 +43,8 @@ def core_of(client: Client) -> AsyncClient:
 
 
 def through(network: RunningNetwork, *urls: str) -> Network:
-    """The network with other RPC URLs, such as a proxy's."""
-    return replace(load_network_file(network.file), rpc_urls=urls)
+    """The network with other RPC URLs, such as a proxy's, each with a secret in it."""
+    return replace(load_network_file(network.file), rpc_urls=tuple(map(secret_url, urls)))
 
 
 def set_policy(client: Client, **changes: Any) -> None:

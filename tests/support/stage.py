@@ -6,11 +6,12 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ogpu.networks import Network
 from ogpu.types import TaskInfo, TaskInput
+from tests.support.canaries import keep_secret
 from tests.support.invariants import Block, Found, check_chain, vault_balance
 from tests.support.localnet import RunningNetwork, started, wait_until
 from tests.support.market import PRICE, through
@@ -29,7 +30,7 @@ class Case:
     network: RunningNetwork
     source: str
     sender: str
-    key: str
+    key: str = field(repr=False)
     since_block: int
     balance: int  # in the Vault, in wei
 
@@ -103,6 +104,7 @@ class Stage:
         from eth_account import Account
 
         key = "0x" + secrets.token_hex(32)
+        keep_secret(key)
         sender = Account.from_key(key).address
         self.network.rpc("anvil_setBalance", sender, hex(2 * FUNDS))
         calldata = "0xf340fa01" + sender[2:].lower().rjust(64, "0")  # deposit(address)

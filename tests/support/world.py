@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class World:
     network: RunningNetwork
     client: Client
     people: dict[str, str]
-    keys: dict[str, str]
+    keys: dict[str, str] = field(repr=False)
     source: str
     closed: str  # a source that is inactive
     new: str  # tasks, by what has happened to them

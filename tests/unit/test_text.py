@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import random
 from collections.abc import Callable
@@ -146,3 +147,8 @@ def test_an_amount_of_any_size_is_refused() -> None:
 )
 def test_a_server_does_not_give_a_url_s_token_away(url: str, text: str, said: str) -> None:
     assert without_url_parts(text, url) == said
+
+
+def test_a_server_that_repeats_the_credentials_as_http_sends_them_gives_nothing_away() -> None:
+    said = "Basic " + base64.b64encode(b"me:top secret").decode()
+    assert without_url_parts(said, "http://me:top%20secret@host/") == "Basic …=="

@@ -17,6 +17,7 @@ from ogpu.errors import (
 )
 from ogpu.networks import redact
 from ogpu.rpc.limits import Limit, Told, is_revert, told
+from ogpu.rpc.reverts import revert_data
 from ogpu.text import printable, shown, without_url_parts
 
 Request = tuple[str, Sequence[Any]]  # method and parameters
@@ -105,9 +106,14 @@ def result(answer: Any, url: str, request_id: int) -> Any:
         f"The node answered with an error: {message}",
         code=code,
         rpc_message=message,
-        data=error.get("data"),
+        data=_data(error.get("data"), url),
         hint="Use the RPC URL of a node that offers this method." if code == NO_METHOD else "",
     )
+
+
+def _data(data: object, url: str) -> str | None:
+    """What a contract said, or else the node's words."""
+    return revert_data(data) or (said(data, url) if isinstance(data, str) else None)
 
 
 def too_large(message: str, limit: int | None, code: int = 0, rpc_message: str = "") -> RPCAnswerTooLarge:
