@@ -10,7 +10,6 @@ from web3 import Web3
 
 from ogpu import Client
 from ogpu.client import get_task_responses, publish_source, publish_task
-from shared.answers import answered
 
 COIN = 10**18
 
@@ -81,13 +80,3 @@ def test_a_stranger_s_text_that_is_no_text_stops_nothing(bare: RunningNetwork, t
     data = [response.data for response in get_task_responses(task[1])]
     assert data[0] == "fine"
     assert "\ufffd" in data[1]
-
-
-def test_a_thousand_responses_are_all_read_in_few_requests(
-    bare: RunningNetwork, task: tuple[str, str]
-) -> None:
-    answers = answered(bare.url, bare.document["contracts"], task[1], 1000)
-    with proxied(bare.url) as proxy, Client(through(bare, proxy.url), journal=":memory:") as client:
-        responses = client.get_task_responses(task[1])
-        assert [(r.provider, r.data) for r in responses] == [(a.provider, a.data) for a in answers]
-        assert proxy.requests <= 12

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ogpu.errors import (
     ContractMissing,
     ContractReverted,
+    NodeBehind,
     OGPUError,
     Reorganised,
     RPCFailed,
@@ -22,7 +23,9 @@ from ogpu.rpc.transport import RPC, Request, hash_of, mapping, quantity, raised
 
 T = TypeVar("T")
 
-PROBES: Mapping[str, str] = {  # a getter that no other kind has, of each that stands anywhere
+PROBES: Mapping[str, str] = {  # a getter that no other kind has, of each whose getters may refuse an argument
+    "Nexus": "getSourceCount",
+    "Vault": "MIN_LOCKUP_PER_SOURCE",
     "Source": "getRegistrantCount",
     "Task": "getExpiryTime",
     "Response": "responseTimestamp",
@@ -83,18 +86,17 @@ class Contracts:
     async def at_one_block(self, reading: Callable[[View], Awaitable[T]]) -> T:
         """The result of reads in as many batches as it takes, all of one block that is still the chain's.
 
-        It is read again when a reorganisation dropped the block meanwhile. So it is, too, when something was
-        not there: a node may show the next block's state under the last one's number for a moment, as anvil
-        does while it mines, and a count read then is past the list that is read after it.
+        It is read again when a reorganisation dropped the block meanwhile, or made the chain shorter. So it
+        is, too, when something was not there: a node may show the next block's state under the last one's
+        number for a moment, as anvil does while it mines, and a count read then is past the list that is read
+        after it.
         """
         failure: OGPUError
         for _ in range(READS_AGAIN):
             block = await self.head()
             try:
                 return await reading(View(self, block))
-            except Reorganised as error:
-                failure = error
-            except ContractReverted as error:
+            except (Reorganised, NodeBehind, ContractReverted) as error:
                 failure = error
         raise failure
 
@@ -150,10 +152,8 @@ class Contracts:
 
     async def _is_kind(self, read: Read, block: str) -> bool:
         """Whether a contract that refused a call for an argument, in silence, is of the kind asked for."""
-        if not read.arguments:
+        if not read.arguments or read.contract not in PROBES:
             return False
-        if read.contract not in PROBES:
-            return read.address == self.network.contract(read.contract.upper())
         probe = Read(read.contract, read.address, PROBES[read.contract])
         (answer,) = await self.rpc.batch([probe.request(block)])
         try:
