@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from ogpu.cli.main import run
+
+PAGE = (Path(__file__).parents[2] / "docs" / "scripting.md").read_text(encoding="utf-8")
+SENT = "what sends one transaction"
+
+
+def documented() -> dict[str, set[str]]:
+    """The fields of each command's JSON, as the page for programmers has them."""
+    found: dict[str, set[str]] = {}
+    for names, fields in re.findall(r"^\| (.*?) \| (.*?) \|$", PAGE.partition("## JSON")[2], re.MULTILINE):
+        said = set(re.findall(r"`(\w+)`", fields.partition(": each")[0]))
+        for name in re.findall(r"`([^`]+)`", names) or [names]:
+            found[name] = said
+    return found
+
+
+FIELDS = documented()
+
+
+def check_fields(arguments: tuple[str, ...], document: Any) -> None:
+    """That a document has the fields that are promised, and no others."""
+    name = "--dry-run" if "--dry-run" in arguments else " ".join(arguments[:2])
+    if name == "--dry-run" and arguments[:2] == ("nonce", "fix"):
+        return
+    for one in document if isinstance(document, list) else [document]:
+        sent = FIELDS[SENT] if "transaction" in one else set()
+        assert one.keys() == FIELDS[name] | sent, name
 
 
 class Said(NamedTuple):
@@ -34,7 +62,10 @@ class Here:
             for name, value in variables.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["ogpu", *arguments])
-            code = run()
+            try:
+                code = run()
+            except SystemExit as ended:  # typer's own, for completion
+                code = int(ended.code or 0)
             out, err = self.capture.readouterr()
         return Said(code, out, err)
 
@@ -46,7 +77,9 @@ class Here:
 
     def json(self, *arguments: str, **variables: str) -> Any:
         """The document of a command that succeeds."""
-        return json.loads(self.told(*arguments, "--json", **variables))
+        document = json.loads(self.told(*arguments, "--json", **variables))
+        check_fields(arguments, document)
+        return document
 
     def refused(self, code: int, *arguments: str, **variables: str) -> Any:
         """The error object of a command that fails."""

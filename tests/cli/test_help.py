@@ -13,6 +13,7 @@ import typer.main
 
 import ogpu
 from ogpu.cli.main import app, run
+from tests.cli.here import FIELDS, SENT
 from tests.localnet.commands import ogpu as run_ogpu
 
 HEAVY = ("asyncio", "aiohttp", "eth_account", "web3", "rich.console", "pydantic_core", "orjson", "ssl")
@@ -29,17 +30,17 @@ def test_without_arguments_it_shows_its_help(tmp_path: Path) -> None:
     assert "..." not in asked.replace("[ARGS]...", "")
 
 
-def commands(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
-    """Every command and group, as what is typed after `ogpu`."""
+def with_commands(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group, by what is typed after `ogpu`."""
     if names:
-        yield names
+        yield names, command
     for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, *names, name)
+        yield from with_commands(inner, *names, name)
 
 
 def test_each_command_has_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    every = list(commands(typer.main.get_command(app)))
+    every = [names for names, _ in with_commands(typer.main.get_command(app))]
     assert len(every) > 50
     for names in every:
         monkeypatch.setattr(sys, "argv", ["ogpu", *names, "--help"])
@@ -84,3 +85,28 @@ def test_a_terminal_without_our_characters_is_no_failure(tmp_path: Path) -> None
     )
     assert code == 2
     assert "Traceback" not in said
+
+
+def test_the_fields_of_every_command_that_speaks_json_are_documented() -> None:
+    """That they are the real ones is checked wherever the tests ask for JSON."""
+    speaking = {
+        " ".join(names): command
+        for names, command in with_commands(typer.main.get_command(app))
+        if any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert set(speaking) - {"demo"} == set(FIELDS) - {SENT, "--dry-run", "command"}
+    silent = {" ".join(names) for names, _ in with_commands(typer.main.get_command(app))} - set(speaking)
+    groups = {
+        "source",
+        "task",
+        "vault",
+        "provider",
+        "master",
+        "agent",
+        "nonce",
+        "tx",
+        "key",
+        "content",
+        "config",
+    }
+    assert silent == {"up", "down"} | groups

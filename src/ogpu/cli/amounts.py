@@ -68,6 +68,12 @@ def decimal(amount: int, places: int) -> str:
     return f"{whole}.{rest:0{places}d}".rstrip("0").rstrip(".") if places else str(whole)
 
 
+def about(amount: int, places: int) -> str:
+    """The same for people, rounded up to five digits: what something costs at most is no less."""
+    unit = 10 ** max(0, len(str(amount)) - 5)
+    return decimal(-(-amount // unit) * unit, places)
+
+
 def ogpu(wei: int) -> str:
     """Wei for people, exact: "0.01 OGPU"."""
     return f"{decimal(wei, COIN)} OGPU"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogpu import settings
 from ogpu.cli.amounts import ogpu
-from ogpu.errors import ConfigurationError, ContentError, OGPUError
+from ogpu.errors import ConfigurationError, ContentError, ContractReverted, OGPUError, WrongContract
 from ogpu.networks import Network, redact
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def keys(addresses: dict[str, str]) -> list[Finding]:
         try:
             addresses[role] = resolve_signer(None, role).address
         except ConfigurationError as error:
-            found.append(Finding(f"{role} key", False, error.message, error.hint))
+            todo = error.hint or f"Correct {names[0]}."
+            found.append(Finding(f"{role} key", False, error.message, todo))
         else:
             both = f" ({names[1]} is set too, and not used)" if len(names) > 1 else ""
             found.append(Finding(f"{role} key", True, f"{addresses[role]}, from {names[0]}{both}"))
@@ -110,7 +111,7 @@ async def _tried(check: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
         return await look()
     except OGPUError as error:
-        return Finding(check, False, error.message, error.hint)
+        return Finding(check, False, error.message, error.hint or "Mend first what fails above.")
 
 
 async def _clock(client: AsyncClient) -> Finding:
@@ -126,11 +127,31 @@ async def _clock(client: AsyncClient) -> Finding:
 
 
 async def _contract(client: AsyncClient, name: str, address: str) -> Finding:
+    todo = f"Correct the address of {name} in the network file, or name another network."
     code = await client.chain.rpc.call("eth_getCode", address, "latest")
     if code in ("0x", "0x0", "", None):
-        todo = f"Correct the address of {name} in the network file, or name another network."
         return Finding(f"contract {name}", False, f"there is none at {address}", todo)
-    return Finding(f"contract {name}", True, f"{address}, {len(code) // 2 - 1} bytes")
+    try:
+        seen = await _said_by(client, name)
+    except (WrongContract, ContractReverted) as error:
+        return Finding(f"contract {name}", False, error.message, todo)
+    if name in ("CONTROLLER", "TERMINAL") and seen not in client.network.contracts.values():
+        return Finding(f"contract {name}", False, f"{address} belongs to another network's contracts", todo)
+    return Finding(f"contract {name}", True, address)
+
+
+async def _said_by(client: AsyncClient, name: str) -> object:
+    """What only such a contract answers; its neighbour's address where it knows one."""
+    match name:
+        case "NEXUS":
+            return await client.nexus.source_count()
+        case "CONTROLLER":
+            return await client.controller.nexus()
+        case "TERMINAL":
+            return await client.terminal.vault()
+        case "VAULT":
+            return await client.vault.min_lockup_per_source()
+    return None
 
 
 async def _money(client: AsyncClient, role: str, address: str) -> Finding:
@@ -154,7 +175,8 @@ async def content(client: AsyncClient, write: bool) -> Finding:
         link = await client.content.put_bytes(PROBE, "doctor.txt", "text/plain")
         came = await client.content.get_bytes(link)
     except ContentError as error:
-        return Finding("content service", False, error.message, error.hint)
+        todo = error.hint or "Try again later, or name another store or gateway: OGPU_CONTENT_STORE."
+        return Finding("content service", False, error.message, todo)
     milliseconds = (time.monotonic() - started) * 1000
     if came != PROBE:  # checked by its CID before, too
         return Finding("content service", False, "what came back is not what was stored", "Use another one.")
@@ -202,7 +224,7 @@ async def journal_at(where: str | Path) -> Finding:
     try:
         pending: list[Any] = await journal.list(states=[State.PENDING], limit=1000)
     except OGPUError as error:
-        return Finding("journal", False, error.message, error.hint)
+        return Finding("journal", False, error.message, error.hint or "Name another: OGPU_JOURNAL.")
     finally:
         await journal.close()
     if pending:

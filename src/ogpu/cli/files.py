@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ogpu.cli.mistakes import Mistake, refused
-from ogpu.cli.yamltext import Places, value_of
+from ogpu.cli.yamltext import DEEPEST, Places, value_of
 from ogpu.errors import InvalidInput
 from ogpu.text import printable
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=BaseModel)
 
 MOST_BYTES = 16 << 20
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 STDIN = Path("-")
 Path_ = tuple[str | int, ...]  # where something is in a document: keys and places
 
@@ -36,6 +38,7 @@ def read_document(path: Path) -> Document:
     """The content of a YAML or JSON file, or of standard input for "-"."""
     name, text = "standard input" if path == STDIN else str(path), read_text(path)
     if path.suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
+        _check_nesting(name, text)
         try:
             return Document(
                 name, text, json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -43,10 +46,19 @@ def read_document(path: Path) -> Document:
         except json.JSONDecodeError as error:
             if path.suffix.lower() == ".json":  # else it may be YAML that begins like JSON
                 raise refused(name, [Mistake(error.lineno, error.colno, "", f"{error.msg}.")]) from error
-        except (ValueError, RecursionError) as error:
-            message = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise InvalidInput(f"{name}: {message}.", facts={"file": name}) from error
+        except ValueError as error:
+            raise InvalidInput(f"{name}: {error}.", facts={"file": name}) from error
     return Document(name, text, value_of(text, name))
+
+
+def _check_nesting(name: str, text: str) -> None:
+    """Refuse what is nested so deeply that following it would end the process."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > DEEPEST:
+            line = text.count("\n", 0, found.start()) + 1
+            raise refused(name, [Mistake(line, 1, "", f"is nested deeper than {DEEPEST} levels.")])
 
 
 def read_text(path: Path) -> str:
@@ -86,6 +98,9 @@ def _mistakes(document: Document, error: ValidationError, model: type[BaseModel]
             case "extra_forbidden":
                 line, column = places.of_key(path)
                 message = "is not known." + _suggestion(str(path[-1]), _names(model, path[:-1]))
+            case "model_type" | "dict_type":
+                line, column = places.of(path)
+                message = "must be fields with values."
             case "value_error":
                 line, column = places.of(path)
                 message = str(each["ctx"]["error"])

@@ -10,7 +10,8 @@ import typer
 
 from ogpu import settings
 from ogpu.cli.keys import asked, password
-from ogpu.cli.options import PasswordFile, Role
+from ogpu.cli.options import AsJSON, PasswordFile, Role
+from ogpu.cli.output import show_json
 from ogpu.cli.screen import say
 from ogpu.errors import KeyMissing, KeystoreError
 
@@ -28,7 +29,7 @@ def key() -> None:
 
 
 @app.command("new", short_help="Make a new key and its keystore.")
-def new(file: File, password_file: PasswordFile = None) -> None:
+def new(file: File, password_file: PasswordFile = None, as_json: AsJSON = False) -> None:
     """Make a new private key, and write it to a new file that is encrypted with a password. The address is
     shown; the key never is. Without the password nothing brings the key back.
     """
@@ -36,7 +37,7 @@ def new(file: File, password_file: PasswordFile = None) -> None:
 
     path = _new_file(file)
     secret = _new_password(password_file)
-    _write(path, account_from("0x" + secrets.token_hex(32), "The new key"), secret)
+    _write(path, account_from("0x" + secrets.token_hex(32), "The new key"), secret, as_json)
 
 
 @app.command("import", short_help="Put a key that you have into a keystore.")
@@ -47,6 +48,7 @@ def import_(
         bool, typer.Option("--from-env", help="Take the key from {ROLE}_PRIVATE_KEY instead of asking.")
     ] = False,
     role: Annotated[Role, typer.Option("--role", help="Whose variable --from-env reads.")] = Role.client,
+    as_json: AsJSON = False,
 ) -> None:
     """Write a private key that you have to a new file that is encrypted with a password. It is asked for on
     the terminal without being shown, or taken from the environment.
@@ -63,17 +65,17 @@ def import_(
     else:
         typed = asked("Private key", f"Use --from-env and set {variable}.")
         account = account_from(typed.strip(), "What you typed")
-    _write(path, account, _new_password(password_file))
+    _write(path, account, _new_password(password_file), as_json)
 
 
 @app.command("address", short_help="Show whose key a keystore has.")
-def address(file: File, password_file: PasswordFile = None) -> None:
+def address(file: File, password_file: PasswordFile = None, as_json: AsJSON = False) -> None:
     """Show the address of the key in a keystore. The password is only needed for a file that does not say."""
     from ogpu.tx.keystore import keystore_address, open_keystore
 
     path = file.expanduser()
     said = keystore_address(path)
-    say(said if said is not None else open_keystore(path, password(password_file)).address)
+    _show(said if said is not None else open_keystore(path, password(password_file)).address, path, as_json)
 
 
 def _new_file(file: Path) -> Path:
@@ -85,11 +87,18 @@ def _new_file(file: Path) -> Path:
     return path
 
 
-def _write(path: Path, account: LocalAccount, secret: str) -> None:
+def _write(path: Path, account: LocalAccount, secret: str, as_json: bool) -> None:
     from ogpu.tx.keystore import write_keystore
 
     write_keystore(path, account, secret)
-    say(account.address)
+    _show(account.address, path, as_json)
+
+
+def _show(address: str, path: Path, as_json: bool) -> None:
+    if as_json:
+        show_json({"address": address, "file": str(path)})
+    else:
+        say(address)
 
 
 def _new_password(file: Path | None) -> str:

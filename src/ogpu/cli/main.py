@@ -76,7 +76,7 @@ def run() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack our characters
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="ogpu", standalone_mode=False)
     except UsageError as error:
         return _misused(error)
     except typer.Abort:  # Ctrl+C or Ctrl+D at a question

@@ -43,7 +43,7 @@ Place = Annotated[
         help="A file, or a postgresql:// URL. Default: OGPU_JOURNAL, else the file in your state folder.",
     ),
 ]
-AsJSON = Annotated[bool, typer.Option("--json", help="As JSON, on one line; amounts in wei.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="For programs: JSON on one line, amounts in wei.")]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(

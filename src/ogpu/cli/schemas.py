@@ -18,6 +18,8 @@ def _reason(error: InvalidInput) -> str:
 
 
 def _amount(value: object) -> int:
+    if isinstance(value, float):
+        value = repr(value)  # as it was written, or near: it lacks a unit
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("is not an amount. Write it as 0.01ogpu, 5gwei or 100wei, or as whole wei.")
     if isinstance(value, int):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from ogpu.cli.amounts import GWEI, decimal, ogpu
+from ogpu.cli.amounts import COIN, GWEI, about, ogpu
 from ogpu.cli.exits import Exit
 from ogpu.cli.failures import describe, wants_json
 from ogpu.cli.following import following
@@ -97,7 +97,7 @@ class Act(Generic[T]):
     do: Callable[[AsyncClient, str], Coroutine[Any, Any, T]]  # the client, and the signer's address
     usual: Role | None = None  # who signs when no option says so
     asks: bool = False  # whether it moves money or cannot be undone, so that somebody must agree
-    back: str = ""  # how to come back to it after Ctrl+C
+    back: str = ""  # the command that comes back to it after Ctrl+C
     waits_for: str = ""  # the task that it may wait for at length
     times: int = 1  # how often it sends what a rehearsal finds
     tells: Callable[[], typer.Exit] | None = None  # what is said after Ctrl+C, where more can be said
@@ -179,7 +179,7 @@ def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
     except KeyboardInterrupt:
         if act.tells is not None:
             raise act.tells() from None
-        raise interrupted(_what_is_left(left, act)) from None
+        raise _left_open(left, act) from None
 
 
 def interrupted(message: str, hint: str = "") -> typer.Exit:
@@ -201,15 +201,16 @@ async def _open_hashes(client: AsyncClient) -> set[str]:
     return {intent.attempts[-1].hash for intent in intents}
 
 
-def _what_is_left(left: list[str], act: Act[T]) -> str:
-    """What goes on after an interruption, and how to come back."""
-    goes_on = f"Task {act.waits_for} goes on. " if act.waits_for else ""
-    if not left:
-        return f"{goes_on}{act.back}." if goes_on else "Nothing was sent."
-    listed = f"{left[0]} is" if len(left) == 1 else f"{len(left)} transactions are"
-    again = act.back or "The same command goes on with it"
-    return (
-        f"{goes_on}{listed} in the journal, and may be mined yet: `ogpu tx recover` waits for that. {again}."
+def _left_open(left: list[str], act: Act[T]) -> typer.Exit:
+    """Say what goes on after an interruption, and how to come back to it."""
+    said = [f"Task {act.waits_for} goes on."] if act.waits_for else []
+    if left:
+        listed = f"{left[0]} is" if len(left) == 1 else f"{len(left)} transactions are"
+        said.append(f"{listed} in the journal, and may be mined yet: `ogpu tx recover` waits for that.")
+    if not said:
+        return interrupted("Nothing was sent.")
+    return interrupted(
+        " ".join(said), f"Come back to it: {act.back}" if act.back else "The same command goes on with it."
     )
 
 
@@ -231,11 +232,13 @@ def plan_lines(act: Act[T], plan: DryRun) -> Iterator[str]:
             pairs.append(("coin", ogpu(known["value"])))
         if known["payment"]:
             pairs.append(("payment", f"{ogpu(known['payment'])} of the Vault balance"))
-        price = f"{known['gas']} at up to {decimal(known['max_fee'], GWEI)} gwei"
-        pairs.append(("gas", f"at most {ogpu(known['gas_cost'])} ({price})"))
-        pairs.append(("together", f"at most {ogpu(known['total'])}"))
+        price = f"{known['gas']} at up to {about(known['max_fee'], GWEI)} gwei"
+        pairs.append(("gas", f"at most {about(known['gas_cost'], COIN)} OGPU ({price})"))
+        pairs.append(("together", f"at most {about(known['total'], COIN)} OGPU"))
         if act.times > 1:
-            pairs.append((f"{act.times} times", f"at most about {ogpu(known['total'] * act.times)}"))
+            pairs.append(
+                (f"{act.times} times", f"at most about {about(known['total'] * act.times, COIN)} OGPU")
+            )
     for line in facts(pairs):
         yield f"  {line}"
 
@@ -260,7 +263,8 @@ def done(how: Sending, said: str, sent: Sent[Receipt], **more: object) -> None:
 
 def receipt_line(receipt: Receipt) -> str:
     """Where a transaction is, and its gas."""
-    return f"Transaction {receipt.hash} in block {receipt.block_number}, gas {ogpu(receipt.gas_cost)}."
+    gas = about(receipt.gas_cost, COIN)
+    return f"Transaction {receipt.hash} in block {receipt.block_number}, gas {gas} OGPU."
 
 
 def receipt_document(sender: str, receipt: Receipt) -> dict[str, object]:

@@ -10,7 +10,7 @@ import typer
 
 from ogpu.cli.completing import networks
 from ogpu.cli.intents import StateName, advice, attempt_line, document, facts_of, fate, shown_key, table
-from ogpu.cli.options import AsJSON, NetworkName, Place
+from ogpu.cli.options import AsJSON, NetworkName, Place, Role
 from ogpu.cli.screen import logging_to, say
 from ogpu.errors import IntentUnknown, NetworkError
 from ogpu.text import shown
@@ -36,6 +36,9 @@ OneNetwork = Annotated[
         help="This network's only; its node is asked which they are.",
         autocompletion=networks,
     ),
+]
+Signer = Annotated[
+    Role, typer.Option("--role", help="Whose it is: {ROLE}_PRIVATE_KEY or {ROLE}_KEYSTORE signs.")
 ]
 Timeout = Annotated[
     float,
@@ -93,31 +96,53 @@ def show(key: Key, journal: Place = None, as_json: AsJSON = False) -> None:
 
 
 @app.command("cancel", short_help="Put an empty transfer in its place.")
-def cancel(key: Key, network: NetworkName = None, journal: Place = None, timeout: Timeout = PATIENCE) -> None:
+def cancel(
+    key: Key,
+    network: NetworkName = None,
+    journal: Place = None,
+    timeout: Timeout = PATIENCE,
+    role: Signer = Role.client,
+    as_json: AsJSON = False,
+) -> None:
     """Cancel a transaction that is on its way: an empty transfer is offered at its nonce, for a higher fee,
-    and the chain takes one of the two. It needs the account's key, from CLIENT_PRIVATE_KEY or
-    CLIENT_KEYSTORE. The exit code is 0 when it was canceled.
+    and the chain takes one of the two. It needs the account's key. The exit code is 0 when it was canceled.
     """
-    intent = _mended("cancel", key, network, journal, timeout)
-    say(f"{shown_key(intent)}: {fate(intent)}")
+    intent = _mended("cancel", key, network, journal, role, timeout)
+    say(json.dumps(document(intent)) if as_json else f"{shown_key(intent)}: {fate(intent)}")
     if intent.state.value != StateName.canceled.value:
         raise typer.Exit(1)
 
 
 @app.command("bump", short_help="Offer a higher fee for it.")
-def bump(key: Key, network: NetworkName = None, journal: Place = None) -> None:
-    """Offer a higher fee for a transaction that is on its way, at the same nonce. It needs the account's key,
-    from CLIENT_PRIVATE_KEY or CLIENT_KEYSTORE. The exit code is 0 when more was offered.
+def bump(
+    key: Key,
+    network: NetworkName = None,
+    journal: Place = None,
+    role: Signer = Role.client,
+    as_json: AsJSON = False,
+) -> None:
+    """Offer a higher fee for a transaction that is on its way, at the same nonce. It needs the account's key.
+    The exit code is 0 when more was offered.
     """
-    intent = _mended("bump", key, network, journal)
-    if intent.state.value != StateName.pending.value:
+    intent = _mended("bump", key, network, journal, role)
+    offered = intent.state.value == StateName.pending.value
+    if as_json:
+        say(json.dumps(document(intent)))
+    elif offered:
+        say(f"{shown_key(intent)}: attempt {len(intent.attempts)}: {attempt_line(intent.attempts[-1])}")
+    else:
         say(f"{shown_key(intent)}: nothing is offered. {fate(intent)}")
+    if not offered:
         raise typer.Exit(1)
-    say(f"{shown_key(intent)}: attempt {len(intent.attempts)}: {attempt_line(intent.attempts[-1])}")
 
 
 @app.command("recover", short_help="Send again all that is open, and wait for it.")
-def recover(network: NetworkName = None, journal: Place = None, timeout: Timeout = PATIENCE) -> None:
+def recover(
+    network: NetworkName = None,
+    journal: Place = None,
+    timeout: Timeout = PATIENCE,
+    as_json: AsJSON = False,
+) -> None:
     """Send again all that the journal has open on a network, the same bytes, and wait for the chain's word.
     The exit code is 0 when nothing is open any more.
     """
@@ -125,10 +150,12 @@ def recover(network: NetworkName = None, journal: Place = None, timeout: Timeout
 
     with logging_to(lambda line: say(line, err=True)):
         intents = asyncio.run(_recovered(network, journal, timeout))
-    for intent in intents:
-        say(f"{shown_key(intent)}: {fate(intent)}")
-    if not intents:
+    if as_json:
+        say(json.dumps([document(intent) for intent in intents]))
+    elif not intents:
         say("Nothing is open.")
+    for intent in () if as_json else intents:
+        say(f"{shown_key(intent)}: {fate(intent)}")
     if any(intent.state.value == StateName.pending.value for intent in intents):
         raise typer.Exit(1)
 
@@ -185,20 +212,24 @@ async def _found(place: str | None, key: str) -> Intent:
 
 
 def _mended(
-    how: str, key: str, network: str | None, journal: str | None, timeout: float = PATIENCE
+    how: str, key: str, network: str | None, journal: str | None, role: Role, timeout: float = PATIENCE
 ) -> Intent:
     import asyncio
 
     with logging_to(lambda line: say(line, err=True)):
-        return asyncio.run(_mend(how, key, network, journal, timeout))
+        return asyncio.run(_mend(how, key, network, journal, role, timeout))
 
 
-async def _mend(how: str, key: str, network: str | None, place: str | None, timeout: float) -> Intent:
+async def _mend(
+    how: str, key: str, network: str | None, place: str | None, role: Role, timeout: float
+) -> Intent:
     from ogpu.aio import AsyncClient
+    from ogpu.tx.signer import resolve_signer
     from ogpu.tx.state import Policy
 
     found = await _found(place, key)
-    async with AsyncClient(network, journal=place, policy=Policy(receipt_timeout=timeout)) as client:
+    policy, signer = Policy(receipt_timeout=timeout), resolve_signer(None, role.value)
+    async with AsyncClient(network, private_key=signer, journal=place, policy=policy) as client:
         return await _patiently((client.cancel if how == "cancel" else client.bump)(found.key))
 
 

@@ -153,7 +153,7 @@ def _accepted(
     how: Signing, task: str, accept: Accept, bidding: int, timeout: float, *, agreed: bool = False
 ) -> Any:
     """The result of a task whose response is chosen and paid by this command."""
-    back = f"`ogpu task result {task} --accept {accept.value}` comes back to it"
+    back = f"ogpu task result {task} --accept {accept.value}"
     act = Act(
         f"Take the {accept.value} usable response of task {task} and pay for it",
         lambda client, _: client.task(task).result(timeout, accept=accept.value, bidding=bidding),

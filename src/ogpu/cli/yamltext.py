@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import yaml
-from yaml.composer import Composer
+from yaml.composer import Composer, ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import Parser
 from yaml.reader import Reader
@@ -19,6 +19,7 @@ from ogpu.text import printable
 
 TAG = "tag:yaml.org,2002:"
 MOST_DIGITS = 1_000
+DEEPEST = 100  # levels of nesting; the recursion limit is no bound, since libraries raise it
 NUMBER = "-+0123456789."
 
 
@@ -42,6 +43,17 @@ class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
         Parser.__init__(self)
         Composer.__init__(self)
         _Resolver.__init__(self)
+        self._depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        """A node; the nesting is followed by recursion, and so has a bound."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, f"is nested deeper than {DEEPEST} levels", mark)
+        node: Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def value_of(text: str, name: str) -> Any:
@@ -54,8 +66,6 @@ def value_of(text: str, name: str) -> Any:
         raise _wrong(name, mark, f"{problem}.") from error
     except yaml.YAMLError as error:  # a character that YAML has not
         raise InvalidInput(f"{name}: {printable(str(error), 300)}", facts={"file": name}) from error
-    except RecursionError as error:
-        raise InvalidInput(f"{name}: is nested too deeply.", facts={"file": name}) from error
 
 
 def _composed(text: str) -> Node | None:
@@ -118,7 +128,7 @@ class Places:
         try:
             # In JSON tabs may separate, in YAML they may not; in its strings they cannot be.
             self._root = _composed(text.replace("\t", " ") if text.lstrip()[:1] in ("{", "[") else text)
-        except (yaml.YAMLError, RecursionError):  # JSON that is no YAML: then only the file is told
+        except yaml.YAMLError:  # JSON that is no YAML: then only the file is told
             self._root = None
 
     def of(self, path: tuple[str | int, ...]) -> tuple[int, int]:

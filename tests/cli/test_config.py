@@ -1,0 +1,155 @@
+"""`ogpu config`: what it says of settings is true, and the doctor sees what is wrong and says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from ogpu.networks import MAINNET
+from tests.cli.conftest import Roles
+from tests.cli.here import Here
+
+DOCTOR = ("config", "doctor", "--json")
+
+
+def diagnosis(here: Here, **variables: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """How the doctor ends, and its findings by what was checked."""
+    said = here(*DOCTOR, **variables)
+    document = json.loads(said.out)
+    assert document["ok"] == (said.code == 0)
+    return said.code, {each["check"]: each for each in document["findings"]}
+
+
+def changed(roles: Roles, **changes: Any) -> str:
+    """A network file that differs from the running network's."""
+    Path("changed.json").write_text(json.dumps({**roles.network.document, **changes}))
+    return "changed.json"
+
+
+def failures(found: dict[str, dict[str, Any]]) -> set[str]:
+    assert all(each["todo"] for each in found.values() if not each["ok"])
+    return {name for name, each in found.items() if not each["ok"]}
+
+
+def test_a_good_network_is_well(roles: Roles, here: Here) -> None:
+    code, found = diagnosis(here)
+    assert (code, failures(found)) == (0, set())
+    url = roles.network.url
+    assert list(found) == [
+        *(f"{role} key" for role in ("client", "provider", "master", "agent")),
+        f"node {url}",
+        "clock",
+        *(f"contract {name}" for name in ("NEXUS", "CONTROLLER", "TERMINAL", "VAULT", "MANAGER")),
+        *(f"{role} money" for role in ("client", "provider", "master", "agent")),
+        *("content service", "management service", "journal"),
+    ]
+    assert found["agent key"]["seen"] == f"{roles.agent}, from AGENT_PRIVATE_KEY"
+    assert " ms" in found[f"node {url}"]["seen"]
+    said = here("config", "doctor", "--write")
+    assert (said.code, said.out.splitlines()[-1]) == (0, "All is well.")
+    assert "content service: stored and came back" in said.out
+
+
+def test_without_a_key_it_says_which_variables_to_set(roles: Roles, here: Here) -> None:
+    none = {f"{role.upper()}_PRIVATE_KEY": "" for role in roles.keys}
+    code, found = diagnosis(here, **none)
+    assert (code, failures(found)) == (1, {"keys"})
+    assert "CLIENT_PRIVATE_KEY" in found["keys"]["todo"]
+    code, found = diagnosis(here, **{**none, "MASTER_PRIVATE_KEY": "0x7e57"})
+    assert failures(found) == {"master key"}
+    assert "7e57" not in json.dumps(found)
+
+
+def test_a_dead_node_and_one_of_another_chain(roles: Roles, here: Here) -> None:
+    urls = ["http://127.0.0.1:9", roles.network.url]
+    code, found = diagnosis(here, OGPU_NETWORK_FILE=changed(roles, rpc_urls=urls))
+    assert (code, failures(found)) == (1, {"node http://127.0.0.1:9"})
+    assert found["contract NEXUS"]["ok"]
+    code, found = diagnosis(here, OGPU_NETWORK_FILE=changed(roles, chain_id=999))
+    assert failures(found) == {f"node {roles.network.url}"}
+    assert "999" in found[f"node {roles.network.url}"]["seen"]
+    assert "contract NEXUS" not in found
+
+
+def test_contracts_that_are_not_there_or_others(roles: Roles, here: Here) -> None:
+    here_ = roles.network.document["contracts"]
+    contracts = {**here_, "NEXUS": MAINNET.contracts["NEXUS"], "VAULT": here_["TERMINAL"]}
+    code, found = diagnosis(here, OGPU_NETWORK_FILE=changed(roles, contracts=contracts))
+    assert code == 1
+    assert {"contract NEXUS", "contract CONTROLLER", "contract VAULT"} <= failures(found)
+    assert "there is none at" in found["contract NEXUS"]["seen"]
+    assert "is no Vault" in found["contract VAULT"]["seen"]
+    assert "another network's" in found["contract CONTROLLER"]["seen"]
+
+
+def test_services_that_are_away(roles: Roles, here: Here) -> None:
+    away = {"upload_url": "http://127.0.0.1:9/up", "gateway_url": "http://127.0.0.1:9/ipfs"}
+    file = changed(roles, content=away, management_url="http://127.0.0.1:9")
+    code, found = diagnosis(here, OGPU_NETWORK_FILE=file)
+    assert (code, failures(found)) == (1, {"content service", "management service"})
+    said = here("config", "doctor", "--write", OGPU_NETWORK_FILE=file)
+    assert said.code == 1
+    assert "FAIL  content service: " in said.out
+    assert said.out.splitlines()[-1] == "2 of 18 checks failed."
+
+
+def test_a_clock_behind_the_chain(roles: Roles, here: Here) -> None:
+    roles.network.rpc("evm_increaseTime", 7200)
+    roles.network.rpc("evm_mine")
+    code, found = diagnosis(here)
+    assert (code, failures(found)) == (1, {"clock"})
+    assert "in this machine's future" in found["clock"]["seen"]
+
+
+def test_an_account_without_coin(roles: Roles, here: Here) -> None:
+    roles.network.rpc("anvil_setBalance", roles.agent, "0x0")
+    code, found = diagnosis(here)
+    assert (code, failures(found)) == (1, {"agent money"})
+    assert roles.agent in found["agent money"]["todo"]
+
+
+def test_a_journal_that_cannot_be_written_or_is_none(roles: Roles, here: Here, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("no database, " * 100)
+    code, found = diagnosis(here, OGPU_JOURNAL="notes")
+    assert (code, failures(found)) == (1, {"journal"})
+    here.told("provider", "data", "--live", "x")
+    _, found = diagnosis(here)
+    assert found["journal"]["seen"].endswith("journal.sqlite3, nothing is open")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    if not os.access(folder, os.W_OK):  # for root everything is open
+        _, found = diagnosis(here, OGPU_JOURNAL=str(folder / "j"))
+        assert failures(found) == {"journal"}
+
+
+def test_settings_are_shown_without_secrets(roles: Roles, here: Here) -> None:
+    shown = here.json("config", "show", MASTER_PRIVATE_KEY="", MASTER_KEYSTORE="key.json")
+    assert shown["name"] == "local"
+    assert shown["chain_id"] == 1337
+    assert shown["contracts"] == roles.network.document["contracts"]
+    assert shown["keys"] == {
+        "client": "CLIENT_PRIVATE_KEY",
+        "provider": "PROVIDER_PRIVATE_KEY",
+        "master": "MASTER_KEYSTORE",
+        "agent": "AGENT_PRIVATE_KEY",
+    }
+    assert "master key    MASTER_KEYSTORE\n" in here.told(
+        "config", "show", MASTER_PRIVATE_KEY="", MASTER_KEYSTORE="k"
+    )
+    known = here.json("config", "networks")
+    assert {each["name"]: each["default"] for each in known} == {
+        "mainnet": False,
+        "testnet": False,
+        "local": True,
+    }
+    assert here.json("config", "show", "--network", "mainnet")["chain_id"] == 1071
+
+
+def test_a_network_file_that_is_broken_is_told(roles: Roles, here: Here) -> None:
+    Path("broken.json").write_text("{")
+    for command in (("config", "show"), ("config", "networks"), ("config", "doctor"), ("task", "ls")):
+        error = here.refused(2, *command, OGPU_NETWORK_FILE="broken.json")
+        assert error["kind"] == "NetworkFileError"

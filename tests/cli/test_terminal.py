@@ -1,0 +1,150 @@
+"""Commands as processes: questions and progress on a terminal, silence without one, and Ctrl+C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+from pathlib import Path
+
+from tests.cli.here import Here
+from tests.localnet.commands import Run, lines, ogpu, running
+from tests.support.localnet import RunningNetwork, wait_until
+
+TERMS = ("--name", "Echo", "--cpu", "https://example.org/c.yml", "--min-payment", "0.001ogpu")
+SPINNER = re.compile("[\N{BRAILLE PATTERN DOTS-1}-\N{BRAILLE PATTERN DOTS-12345678}]")
+
+
+def source_of(here: Here) -> str:
+    return str(here.json("source", "publish", *TERMS, "--max-duration", "1h")["source"])
+
+
+def job(source: str, text: str = "hello") -> str:
+    """A file with a task, for `--file`."""
+    Path("job.yaml").write_text(
+        f"source: {source}\nfunction: echo\ndata: {{text: {text}}}\npayment: 0.01ogpu\nexpires_in: 30m\n"
+    )
+    return "job.yaml"
+
+
+def plain(text: str) -> str:
+    """What a terminal was sent, without what moves its cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+
+
+def press(run: Run, text: str) -> None:
+    os.write(run.terminal, text.encode())
+
+
+def test_a_question_is_asked_and_a_no_sends_nothing(bare: RunningNetwork, here: Here, tmp_path: Path) -> None:
+    source = source_of(here)
+    for answer, code, ending in (("n\r", 2, "Nothing was sent."), ("y\r", 0, "waits for its response.")):
+        with running(tmp_path, "task", "publish", "--file", job(source), terminal=True) as run:
+            run.until_said("Go ahead? [y/N]")
+            press(run, answer)
+            assert run.end() == code
+            said = plain(run.said())
+        assert "Publish a task of 'echo' for up to 0.01 OGPU." in said
+        assert f"from      {bare.address()}" in said
+        assert "gas       at most 0.00" in said
+        assert ending in said
+        assert len(here.json("task", "ls", "--source", source)) == (code == 0)
+
+
+def test_ctrl_c_at_the_question_sends_nothing(bare: RunningNetwork, here: Here, tmp_path: Path) -> None:
+    with running(tmp_path, "vault", "deposit", "1ogpu", "--role", "client", terminal=True) as run:
+        run.until_said("Go ahead? [y/N]")
+        press(run, "\x03")
+        assert run.end() == 130
+        assert "Nothing was sent." in run.said()
+    assert here.json("tx", "ls") == []
+
+
+def test_waiting_shows_progress_on_a_terminal_only_and_ctrl_c_says_how_to_come_back(
+    bare: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    task = here.json("task", "publish", "--file", job(source_of(here)), "--yes")["task"]
+    with running(tmp_path, "task", "wait", task, terminal=True) as run:
+        run.until_said(f"Task {task} is new")
+        assert SPINNER.search(run.said())
+        press(run, "\x03")
+        assert run.end() == 130
+        said = lines(plain(run.said()))
+    end = said.index("Interrupted. The task goes on.")
+    assert said[end + 1] == f"Come back to it: ogpu task wait {task}"
+    with running(tmp_path, "task", "result", task, "--json") as run:
+        wait_until(lambda: run.process.poll() is not None or bare_is_asked(run), what="the waiting")
+        run.group(signal.SIGINT)
+        assert run.end() == 130
+        error = json.loads(run.said())["error"]
+    assert (error["kind"], error["exit_code"]) == ("Interrupted", 130)
+    assert error["hint"] == f"Come back to it: ogpu task result {task}"
+    code, said_ = ogpu(tmp_path, "task", "wait", task, "--timeout", "1s")
+    assert code == 4
+    assert [line.split(" ")[0] for line in lines(said_)] == ["Error:", "`ogpu"]
+
+
+def bare_is_asked(run: Run) -> bool:
+    """Whether the command has a connection: it is at work then, and no more at its imports."""
+    return any(connection.raddr for one in run.processes() for connection in one.net_connections())
+
+
+def in_pool(network: RunningNetwork) -> int:
+    return int(network.rpc("txpool_status")["pending"], 16)
+
+
+def test_ctrl_c_while_it_is_sent_says_that_the_journal_has_it(
+    held: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    source = source_of(here)
+    held.rpc("evm_setAutomine", False)
+    command = ("task", "publish", "--file", job(source), "--yes")
+    with running(tmp_path, *command) as run:
+        wait_until(lambda: in_pool(held) == 1, what="the send")
+        run.group(signal.SIGINT)
+        assert run.end() == 130
+        said = lines(run.said())
+    (pending,) = here.json("tx", "ls", "--state", "pending")
+    tx_hash = pending["attempts"][-1]["hash"]
+    assert said[0].startswith(
+        f"Interrupted. {tx_hash} is in the journal, and may be mined yet: `ogpu tx recover`"
+    )
+    assert said[1] == "The same command goes on with it."
+    held.rpc("evm_setAutomine", True)
+    held.rpc("evm_mine")
+    published = here.json(*command)["task"]
+    assert [each["address"] for each in here.json("task", "ls", "--source", source)] == [published]
+    assert here.json("tx", "recover") == []
+
+
+def test_ctrl_c_of_many_says_the_command_that_goes_on_with_the_rest(
+    bare: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    source = source_of(here)
+    (tmp_path / "items.txt").write_text("one\ntwo\n")
+    terms = ("--source", source, "--function", "echo", "--payment", "0.01ogpu", "--expires", "30m")
+    with running(tmp_path, "task", "map", "items.txt", *terms, "--yes") as run:
+        wait_until(lambda: len(here.json("task", "ls", "--source", source)) == 2, what="the publishes")
+        run.group(signal.SIGINT)
+        assert run.end() == 130
+        said = lines(run.said())
+    assert said[0] == "Interrupted. 0 of 2 items are done; tasks that are published go on."
+    again = shlex.split(said[1].removeprefix("Go on with the rest: "))
+    assert again[:4] == ["ogpu", "task", "map", "items.txt"]
+    assert again[-2] == "--once"
+    going_on = here(*again[1:], "--yes", "--timeout", "0s", "--json")
+    assert going_on.code == 1
+    told = [json.loads(line) for line in going_on.out.splitlines()]
+    assert [(each["item"], each["error"]["kind"]) for each in told] == [
+        (0, "WaitTimeout"),
+        (1, "WaitTimeout"),
+    ]
+    assert len(here.json("task", "ls", "--source", source)) == 2
+
+
+def test_listings_fit_a_terminal_of_80_columns(bare: RunningNetwork, here: Here) -> None:
+    task = here.json("task", "publish", "--file", job(source_of(here)), "--yes")["task"]
+    for command in (("task", "ls"), ("task", "responses", task), ("source", "ls"), ("task", "show", task)):
+        assert max(map(len, here.told(*command).splitlines())) <= 80, command
