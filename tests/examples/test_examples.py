@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import ast
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.examples import EXAMPLES, found, run
 from tests.support.localnet import RunningNetwork, rpc, started, wait_until
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
 ADDRESS = r"0x[0-9a-fA-F]{40}"
 HASH = r"0x[0-9a-f]{64}"
-TIMEOUT = 120.0
-
-
-def run(program: Path | str, network: RunningNetwork, *arguments: str, fails: bool = False) -> str:
-    """Run a program as its user would; gives what it printed."""
-    command = [str(program)] if isinstance(program, Path) else ["-c", program]
-    done = subprocess.run(
-        [sys.executable, *command, *arguments],
-        env={
-            **os.environ,
-            "OGPU_NETWORK_FILE": str(network.file),
-            "OGPU_JOURNAL": str(network.file.parent / "journal.sqlite3"),
-            "CLIENT_PRIVATE_KEY": network.key(),
-        },
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert (done.returncode != 0) == fails, f"{command}: {done.stdout}{done.stderr}"
-    return done.stderr if fails else done.stdout
-
-
-def found(pattern: str, text: str) -> str:
-    """The one group of a pattern that must be in the text."""
-    match = re.search(pattern, text)
-    assert match, f"{pattern} is not in {text!r}"
-    return match[1]
 
 
 def has_code(network: RunningNetwork, address: str) -> bool:
@@ -180,6 +148,6 @@ def test_the_handlers_prepare_themselves(own_handlers: RunningNetwork) -> None:
 
 
 def test_every_example_is_tested() -> None:
-    text = Path(__file__).read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     untested = [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text]
     assert not untested
