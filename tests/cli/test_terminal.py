@@ -144,6 +144,22 @@ def test_ctrl_c_of_many_says_the_command_that_goes_on_with_the_rest(
     assert len(here.json("task", "ls", "--source", source)) == 2
 
 
+def test_content_commands_no_terminal_and_bytes_are_not_shown_on_one(
+    bare: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("first \x1b[2J\nsecond\n")
+    (tmp_path / "bytes").write_bytes(bytes(range(256)))
+    links = [here.told("content", "put", name).strip() for name in ("text", "bytes")]
+    with running(tmp_path, "content", "get", links[0], terminal=True) as run:
+        assert run.end() == 0
+        assert "first \\x1b[2J\nsecond\n" in run.said()
+    with running(tmp_path, "content", "get", links[1], terminal=True) as run:
+        assert run.end() == 2
+        assert "Give --output FILE." in run.said()
+    code, _ = ogpu(tmp_path, "content", "get", links[1], "--output", "copy")
+    assert (code, (tmp_path / "copy").read_bytes()) == (0, bytes(range(256)))
+
+
 def test_listings_fit_a_terminal_of_80_columns(bare: RunningNetwork, here: Here) -> None:
     task = here.json("task", "publish", "--file", job(source_of(here)), "--yes")["task"]
     for command in (("task", "ls"), ("task", "responses", task), ("source", "ls"), ("task", "show", task)):

@@ -62,6 +62,33 @@ def test_map_gives_a_line_an_item_and_goes_on_by_its_name(here: Here, source: st
     assert len(here.json("task", "ls", "--source", source)) == len(texts)
 
 
+def test_a_response_is_chosen_and_paid_once_that_is_agreed_to(here: Here, source: str) -> None:
+    task = here.json("task", "publish", *asked(source), "--yes")["task"]
+    here.told("task", "wait", task)
+    accept = ("task", "result", task, "--accept", "cheapest")
+    assert here.refused(2, *accept)["message"].startswith("Take the cheapest usable response of task 0x")
+    plan = here.json(*accept, "--dry-run")
+    assert (plan["call"], plan["payment"]) == ("Controller.confirmResponse", 0)
+    assert here.json("task", "show", task)["status"] == "responded"
+    assert here.refused(4, "task", "result", task, "--timeout", "0s")["kind"] == "WaitTimeout"
+    assert here.json(*accept, "--yes")["result"] == {"text": "hello"}
+
+
+def test_map_tells_which_item_failed_and_stays_within_its_budget(
+    here: Here, source: str, tmp_path: Path
+) -> None:
+    (tmp_path / "items.jsonl").write_text('{"text": "good"}\n{"wrong": 1}\n')
+    terms = ("--source", source, "--payment", "0.01ogpu", "--yes", "--json")
+    said = here("task", "map", "items.jsonl", "--function", "analyze_sentiment", *terms, "--timeout", "3s")
+    first, second = map(json.loads, said.out.splitlines())
+    assert (first["item"], first["result"]["label"]) == (0, "positive")
+    assert (second["item"], second["error"]["kind"], second["error"]["exit_code"]) == (1, "WaitTimeout", 4)
+    assert said.code == 1
+    said = here("task", "map", "items.jsonl", "--function", "echo", *terms, "--budget", "0.001ogpu")
+    assert (said.code, json.loads(said.err)["error"]["kind"]) == (1, "BudgetExceeded"), said
+    assert len(here.json("task", "ls", "--source", source)) == 2
+
+
 def test_content_is_stored_fetched_and_verified(working: RunningNetwork, here: Here, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"some bytes")
     (tmp_path / "b").write_bytes(b"other bytes")

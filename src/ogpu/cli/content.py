@@ -15,6 +15,7 @@ from ogpu.cli.output import show_json
 from ogpu.cli.screen import say
 from ogpu.cli.session import watched
 from ogpu.errors import InvalidInput
+from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
@@ -80,8 +81,7 @@ def get(
         if how.as_json:
             raise InvalidInput("--json needs --output: the content itself is what is shown without it.")
         raw = watched(how, lambda c, _: c.content.get_bytes(link, allow_unverified=unverified), "Fetching …")
-        sys.stdout.buffer.write(raw)
-        sys.stdout.buffer.flush()
+        _show(raw)
         return
 
     async def work(client: AsyncClient, update: Update) -> int:
@@ -122,6 +122,20 @@ def verify(
         say(told)
     if not good:
         raise typer.Exit(Exit.FAILED)
+
+
+def _show(raw: bytes) -> None:
+    """The bytes as they are, but to a terminal only text, and nothing that commands it."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("It is no text, and this is a terminal.", hint="Give --output FILE.") from error
+    for line in text.splitlines():
+        say(printable(line, len(line)))
 
 
 async def _size(client: AsyncClient, link: str) -> int:

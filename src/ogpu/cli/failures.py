@@ -61,13 +61,24 @@ def hint_of(error: OGPUError) -> str:
                 return make(error.facts)
             except KeyError:  # raised where these facts are not known
                 break
-    return error.hint
+    return in_commands(error.hint)
+
+
+def in_commands(text: str) -> str:
+    """A text of the library with commands in place of the calls that it names."""
+    for call, typed in _CALLS.items():
+        text = text.replace(call, typed)
+    return text
 
 
 def _short(facts: Mapping[str, Any]) -> str:
     return f"{decimal(facts['needed'] - facts['available'], 18)}ogpu"
 
 
+_CALLS = {
+    "vault.force_release_payment(task)": "`ogpu vault release TASK --role client`",
+    "vault.force_release_payment": "`ogpu vault release`",
+}
 _HINTS: dict[type[OGPUError], Callable[[Mapping[str, Any]], str]] = {
     errors.InsufficientVaultBalance: lambda facts: (
         f"Deposit at least the rest: `ogpu vault deposit {_short(facts)} --to {facts['account']}`, "

@@ -97,6 +97,9 @@ class Act(Generic[T]):
     do: Callable[[AsyncClient, str], Coroutine[Any, Any, T]]  # the client, and the signer's address
     usual: Role | None = None  # who signs when no option says so
     asks: bool = False  # whether it moves money or cannot be undone, so that somebody must agree
+    costs: bool = (
+        True  # whether its costs can be told when it is asked for; else they come with what it awaits
+    )
     back: str = ""  # the command that comes back to it after Ctrl+C
     waits_for: str = ""  # the task that it may wait for at length
     times: int = 1  # how often it sends what a rehearsal finds
@@ -125,14 +128,22 @@ def send(how: Signing, act: Act[T]) -> Sent[T]:
         show_plan(how, act, plan)
         raise typer.Exit(Exit.OK)
     if act.asks and not how.yes:
-        with progress("Asking what it costs …"):
-            plan = rehearse(how, act, signer)
-        for line in plan_lines(act, plan):
+        for line in _told_before(how, act, signer):
             say(line, err=True)
         if not typer.confirm("Go ahead?", err=True):
             say("Nothing was sent.", err=True)
             raise typer.Exit(Exit.USAGE)
     return Sent(signer.address, _sent(how, act, signer))
+
+
+def _told_before(how: Signing, act: Act[T], signer: Signer) -> Iterator[str]:
+    """What whoever is asked should know."""
+    if not act.costs:
+        yield f"{act.what}, as {signer.address}."
+        return
+    with progress("Asking what it costs …"):
+        plan = rehearse(how, act, signer)
+    yield from plan_lines(act, plan)
 
 
 def rehearse(how: Signing, act: Act[T], signer: Signer) -> DryRun:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ogpu.cli.amounts import duration_of, ogpu
+from ogpu.cli.failures import in_commands
 from ogpu.cli.following import following
 from ogpu.cli.options import Reading, Sending, Signing, command
 from ogpu.cli.output import LONGEST_TEXT, document, json_text, show, show_json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ogpu.aio import AsyncClient
+    from ogpu.protocol.explaining import Explanation
     from ogpu.types import Response
 
 T = TypeVar("T")
@@ -110,9 +112,9 @@ def explain(how: Reading, task: Task) -> None:
     """
     found = read(how, lambda client: client.task(task).explain())
     if how.as_json:
-        show_json({**document(found), "expires_in": found.expires_in, "reasons": found.reasons})
+        show_json({**document(found), "expires_in": found.expires_in, "reasons": _reasons(found)})
     else:
-        show(printable(line, LONGEST_TEXT) for line in str(found).splitlines())
+        show(printable(line, LONGEST_TEXT) for line in in_commands(str(found)).splitlines())
 
 
 @app.command("run", short_help="Publish a task, wait, pay, and show its result.")
@@ -149,16 +151,22 @@ def run(
     _show_result(how, address, value)
 
 
+def _reasons(found: Explanation) -> list[str]:
+    return [in_commands(reason) for reason in found.reasons]
+
+
 def _accepted(
     how: Signing, task: str, accept: Accept, bidding: int, timeout: float, *, agreed: bool = False
 ) -> Any:
     """The result of a task whose response is chosen and paid by this command."""
+    timeout = 0 if how.dry_run else timeout  # then it is about the responses that are there
     back = f"ogpu task result {task} --accept {accept.value}"
     act = Act(
         f"Take the {accept.value} usable response of task {task} and pay for it",
         lambda client, _: client.task(task).result(timeout, accept=accept.value, bidding=bidding),
         "client",
         asks=not agreed,
+        costs=False,
         back=back,
         waits_for=task,
     )
