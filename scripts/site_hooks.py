@@ -23,7 +23,8 @@ ELSEWHERE = {
     "contracts/interface.json": "contracts/interface.json",
     **{
         path.relative_to(ROOT).as_posix(): path.relative_to(ROOT).as_posix()
-        for path in sorted((ROOT / "examples").glob("*.py"))
+        for path in sorted((ROOT / "examples").iterdir())
+        if path.suffix in (".py", ".sh")
     },
 }
 ORIGINS = {there: here for here, there in ELSEWHERE.items()}

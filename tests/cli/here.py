@@ -13,7 +13,7 @@ import pytest
 
 from ogpu.cli.main import run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scripting.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 SENT = "what sends one transaction"
 
 

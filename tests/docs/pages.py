@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 RUN = {"python", "sh", "console"}  # what a reader would run
@@ -12,6 +12,7 @@ SHOWN = {"", "text", "json", "yaml", "toml", "solidity"}  # what a reader would 
 FENCE = re.compile(r"^( *)(```+)(\w*) *(.*)$")
 MARK = re.compile(r"<!-- not run: (.+?) -->")
 TITLE = re.compile(r'title="([^"]+)"')
+TAB = re.compile(r'=== "([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Block:
     title: str = ""  # the file that it is to be, in the reader's folder
     not_run: str = ""  # why it does not run
     output: str | None = None  # what it must print, where the next block says so
+    tab: str = ""  # the tab that it is in: one way of several to do something
 
     @property
     def runs(self) -> bool:
@@ -36,8 +38,13 @@ def blocks_of(page: Path) -> list[Block]:
     lines = page.read_text(encoding="utf-8").splitlines()
     blocks: list[Block] = []
     above, at, near = "", 0, False  # the last line with text before a block; whether none stands between
+    tab = ""
     while at < len(lines):
         match = FENCE.match(lines[at])
+        if heading := TAB.fullmatch(lines[at]):
+            tab = heading[1]
+        elif lines[at].strip() and not lines[at].startswith("    "):
+            tab = ""
         if not match:
             if lines[at].strip():
                 above, near = lines[at].strip(), False
@@ -47,10 +54,10 @@ def blocks_of(page: Path) -> list[Block]:
         end = next(n for n in range(at + 1, len(lines)) if lines[n] == indent + fence)
         text = textwrap.dedent("\n".join(line or indent for line in lines[at + 1 : end]))
         title, mark = TITLE.search(attributes), MARK.fullmatch(above)
-        block = Block(language, text, at + 1, title[1] if title else "", mark[1] if mark else "")
+        block = Block(language, text, at + 1, title[1] if title else "", mark[1] if mark else "", tab=tab)
         if near and language == "text" and blocks[-1].runs and blocks[-1].language != "console":
             last = blocks.pop()
-            block = Block(last.language, last.text, last.line, output=text)
+            block = replace(last, output=text)
         blocks.append(block)
         above, near, at = "", True, end + 1
     return blocks

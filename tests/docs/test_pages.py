@@ -10,11 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from ogpu.cli.exits import Exit
 from ogpu.networks import ROLES
+from tests.docs import warm
 from tests.docs.pages import RUN, SHOWN, Block, blocks_of, commands_of, matches
 from tests.docs.reader import Reader
 from tests.support.localnet import RunningNetwork, started
@@ -41,8 +44,19 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork
         yield running
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory, bare_network: RunningNetwork) -> Iterator[Path]:
+    """The folder of the command `ogpu`, which starts quickly."""
+    folder = tmp_path_factory.mktemp("commands")
+    with warm.started(folder / "socket") as server:
+        warm.command_in(folder, folder / "socket", bare_network.file)
+        yield folder
+        assert server.stdin is not None
+        server.stdin.close()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, commands: Path) -> Iterator[Path]:
     """The folder of a reader; networks that were started there are stopped at last."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -50,14 +64,25 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield folder
     for file in folder.glob("*.json"):
         if not file.is_symlink() and "rpc_urls" in file.read_text(encoding="utf-8"):
-            subprocess.run([sys.executable, "-m", "ogpu", "down", "--network-file", file], check=True)
+            subprocess.run([commands / "ogpu", "down", "--network-file", file], check=True)
 
 
-def read(page: str, folder: Path, network: RunningNetwork | None) -> None:
+@dataclass(frozen=True)
+class Reading:
+    """A page, and which of its tabs somebody reads; "" when it has none."""
+
+    page: str
+    tab: str
+
+    def __str__(self) -> str:
+        return f"{self.page} {self.tab}".rstrip()
+
+
+def read(reading: Reading, folder: Path, commands: Path, network: RunningNetwork | None) -> None:
     """Do what a page says; with a network, it is found as the page on the local network tells."""
     environment = {
         **os.environ,  # without settings of whoever runs the tests
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "XDG_STATE_HOME": str(folder.parent / "state"),
     }
     if network is not None:
@@ -65,30 +90,56 @@ def read(page: str, folder: Path, network: RunningNetwork | None) -> None:
         environment |= {f"{role.upper()}_PRIVATE_KEY": network.key(role) for role in ROLES}
         environment["OGPU_NETWORK_FILE"] = str(folder / "local.json")
     with contextlib.closing(Reader(folder, environment)) as reader:
+        for block in BLOCKS[reading.page]:
+            if block.tab in ("", reading.tab):
+                reader.do(str(reading), block)
+
+
+def readings_of(page: str) -> list[Reading]:
+    """A page is read once for each of its tabs, alone."""
+    tabs = dict.fromkeys(block.tab for block in BLOCKS[page] if block.tab)
+    return [Reading(page, tab) for tab in tabs or [""]]
+
+
+def starts_a_network(page: str) -> bool:
+    """Whether a page has a network of its own, and not the one that pages share."""
+    return any(block.runs and "ogpu up" in block.text for block in BLOCKS[page])
+
+
+READINGS = [reading for page in RUNNING for reading in readings_of(page)]
+SHARED = [reading for reading in READINGS if not starts_a_network(reading.page)]
+OWN = [reading for reading in READINGS if starts_a_network(reading.page)]
+
+
+@pytest.mark.parametrize("reading", SHARED, ids=str)
+def test_a_page_does_what_it_shows(
+    reading: Reading, folder: Path, commands: Path, network: RunningNetwork
+) -> None:
+    read(reading, folder, commands, network)
+
+
+@pytest.mark.parametrize("reading", OWN, ids=str)
+def test_a_page_with_a_network_of_its_own_does_what_it_shows(
+    reading: Reading, folder: Path, commands: Path, bare: RunningNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OGPU_NETWORK_FILE", "CLIENT_PRIVATE_KEY"):  # the page says how to set them
+        monkeypatch.delenv(name)
+    read(reading, folder, commands, None)
+
+
+def test_every_guide_of_a_role_can_be_followed_on_the_command_line_alone() -> None:
+    guides = ["client", "bids", "author", "provider", "master", "agent", "vault"]
+    pages = ["docs/tutorial.md", *(f"docs/guides/{guide}.md" for guide in guides)]
+    for page in pages:
+        assert [reading.tab for reading in readings_of(page)] == ["Python", "Command line"], page
         for block in BLOCKS[page]:
-            reader.do(page, block)
+            assert block.tab != "Command line" or block.language != "python", f"{page}:{block.line}"
+            assert block.tab or block.language != "python" or block.title, f"{page}:{block.line}"
 
 
-def network_of(page: str) -> str:
-    """What network a page needs: the `shared` one, `none` when it starts one, or options for its own."""
-    mark = re.search(r"^<!-- network: (.+) -->$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
-    starts = any(block.runs and "ogpu up" in block.text for block in BLOCKS[page])
-    return mark[1] if mark else "none" if starts else "shared"
-
-
-@pytest.mark.parametrize("page", [page for page in RUNNING if network_of(page) == "shared"])
-def test_a_page_does_what_it_shows(page: str, folder: Path, network: RunningNetwork) -> None:
-    read(page, folder, network)
-
-
-@pytest.mark.parametrize("page", [page for page in RUNNING if network_of(page) != "shared"])
-def test_a_page_with_a_network_of_its_own_does_what_it_shows(page: str, folder: Path, tmp_path: Path) -> None:
-    options = network_of(page)
-    if options == "none":
-        read(page, folder, None)
-    else:
-        with started(tmp_path, *options.split()) as network:
-            read(page, folder, network)
+def test_the_exit_codes_on_the_page_are_the_real_ones() -> None:
+    table = "\n".join(f"| {code.value} | {code.meaning} |" for code in Exit)
+    assert f"| | |\n|---|---|\n{table}\n\n" in (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", BLOCKS)
@@ -169,13 +220,14 @@ def test_the_blocks_of_a_page_are_found(tmp_path: Path) -> None:
     page.write_text(
         "# Page\n```python\nx = 1\n```\n\n```text\nout\n```\nText.\n```text\nno output\n```\n"
         "<!-- not run: for a reason -->\n```sh\ncd\n```\n"
-        '=== "Tab"\n    ```yaml title="a.yaml"\n    a:\n\n      b: 1\n    ```\n'
+        '=== "Tab"\n    ```yaml title="a.yaml"\n    a:\n\n      b: 1\n    ```\n\n```\nx\n```\n'
     )
     assert blocks_of(page) == [
         Block("python", "x = 1", 2, output="out"),
         Block("text", "no output", 10),
         Block("sh", "cd", 14, not_run="for a reason"),
-        Block("yaml", "a:\n\n  b: 1", 18, title="a.yaml"),
+        Block("yaml", "a:\n\n  b: 1", 18, title="a.yaml", tab="Tab"),
+        Block("", "x", 24),
     ]
 
 

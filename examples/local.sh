@@ -1,0 +1,41 @@
+# Sets a shell up for the local network whose file is local.json in this folder: . examples/local.sh
+# The keys of all roles are in the environment then, their addresses in CLIENT, PROVIDER, MASTER and AGENT.
+
+export OGPU_NETWORK_FILE="$PWD/local.json"
+
+# key provider: the private key of the first provider; key provider 1: that of the second.
+key() { _account "$1" "${2:-0}" private_key; }
+
+# address provider 1: the same for addresses.
+address() { _account "$1" "${2:-0}" address; }
+
+# ogpu … --json | field NAME: one field of what a command says.
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+_account() {
+    python3 - "$@" <<'END'
+import json, os, sys
+
+role, number, name = sys.argv[1:]
+with open(os.environ["OGPU_NETWORK_FILE"], encoding="utf-8") as file:
+    print(json.load(file)["accounts"][role][int(number)][name])
+END
+}
+
+# pass_time 3600: moves the chain's clock by so many seconds; there is no way back.
+pass_time() {
+    python3 - "$1" <<'END'
+import json, os, sys, urllib.request
+
+with open(os.environ["OGPU_NETWORK_FILE"], encoding="utf-8") as file:
+    (url, *_) = json.load(file)["rpc_urls"]
+for method, params in (("evm_increaseTime", [int(sys.argv[1])]), ("evm_mine", [])):
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    head = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(call).encode(), head)).close()
+END
+}
+
+export CLIENT_PRIVATE_KEY=$(key client) PROVIDER_PRIVATE_KEY=$(key provider)
+export MASTER_PRIVATE_KEY=$(key master) AGENT_PRIVATE_KEY=$(key agent)
+CLIENT=$(address client) PROVIDER=$(address provider) MASTER=$(address master) AGENT=$(address agent)
