@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Address = Annotated[
     str | None,
-    typer.Argument(metavar="[ADDRESS]", help="Default: the address of a role's key.", show_default=False),
+    typer.Argument(metavar="ADDRESS", help="Default: the address of a role's key.", show_default=False),
 ]
 
 

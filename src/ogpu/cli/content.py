@@ -102,7 +102,7 @@ def verify(
     link: Link,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A file that you have. Default: what the network gives."),
+        typer.Argument(metavar="FILE", help="A file that you have. Default: what the network gives."),
     ] = None,
 ) -> None:
     """Say whether a file, or what the network's gateways give, is what the CID names. The exit code is 0 when

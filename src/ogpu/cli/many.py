@@ -50,7 +50,7 @@ def map_(
     items: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[ITEMS]",
+            metavar="ITEMS",
             help="A file with an item a line, or a list; - is standard input.",
             show_default=False,
         ),

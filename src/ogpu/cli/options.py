@@ -87,7 +87,7 @@ class Signing(Reading):
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be sent, by whom, and its cost.")
     ] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False
 
 
 @dataclass(frozen=True)

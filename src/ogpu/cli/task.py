@@ -52,7 +52,12 @@ Payment = Annotated[
     str | None, typer.Option("--payment", metavar="AMOUNT", help="What it pays at most: 0.01ogpu.")
 ]
 Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="DURATION", help="How long it may take: 15m, 1h.")
+    str | None,
+    typer.Option(
+        "--expires",
+        metavar="DURATION",
+        help="How long it may take: 15m. Default: 1h, or what the source allows.",
+    ),
 ]
 USUAL_EXPIRY = 3_600  # seconds
 OF_PUBLISHED = ("source", "client", "payment", "expiry_time")
