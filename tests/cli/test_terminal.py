@@ -74,21 +74,18 @@ def test_waiting_shows_progress_on_a_terminal_only_and_ctrl_c_says_how_to_come_b
         said = lines(plain(run.said()))
     end = said.index("Interrupted. The task goes on.")
     assert said[end + 1] == f"Come back to it: ogpu task wait {task}"
-    with running(tmp_path, "task", "result", task, "--json") as run:
-        wait_until(lambda: run.process.poll() is not None or bare_is_asked(run), what="the waiting")
-        run.group(signal.SIGINT)
+    with running(tmp_path, "task", "result", task, "--json", terminal=True) as run:
+        run.until_said(f"Task {task} is new")
+        press(run, "\x03")
         assert run.end() == 130
-        error = json.loads(run.said())["error"]
+        (told,) = re.findall(r'^\{"error": .*$', plain(run.said()), re.MULTILINE)
+        error = json.loads(told)["error"]
     assert (error["kind"], error["exit_code"]) == ("Interrupted", 130)
     assert error["hint"] == f"Come back to it: ogpu task result {task}"
-    code, said_ = ogpu(tmp_path, "task", "wait", task, "--timeout", "1s")
+    colours = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}  # by which rich takes anything for a terminal
+    code, said_ = ogpu(tmp_path, "task", "wait", task, "--timeout", "1s", variables=colours)
     assert code == 4
     assert [line.split(" ")[0] for line in lines(said_)] == ["Error:", "`ogpu"]
-
-
-def bare_is_asked(run: Run) -> bool:
-    """Whether the command has a connection: it is at work then, and no more at its imports."""
-    return any(connection.raddr for one in run.processes() for connection in one.net_connections())
 
 
 def in_pool(network: RunningNetwork) -> int:

@@ -374,6 +374,8 @@ def test_cancel_puts_an_empty_transfer_in_its_place(tx: Here, slow: Case, tmp_pa
     assert results(said) == [told]
     code, said = tx("cancel", tx_hash, variables=settings(slow))
     assert (code, said.split(": ")[1]) == (0, "canceled")
+    code, said = tx("cancel", tx_hash, "--json", variables=settings(slow))
+    assert (code, json.loads(said)["state"]) == (0, "canceled")
 
 
 def test_cancel_comes_too_late_for_what_is_done(tx: Here, case: Case) -> None:
@@ -392,8 +394,12 @@ def test_bump_offers_more_and_does_not_wait(tx: Here, slow: Case) -> None:
         code, said = tx("bump", KEY, variables=settings(slow))
         assert (code, said.startswith(f"{KEY}: attempt {number}: call, nonce 1, gas ")) == (0, True)
     until_replaced(slow, tx_hash)
+    own = {"CLIENT_PRIVATE_KEY": "0x" + "11" * 32, "AGENT_PRIVATE_KEY": slow.key}  # whichever role it was
+    code, told = tx("bump", KEY, "--role", "agent", "--json", variables=settings(slow) | own)
+    assert (code, len(json.loads(told)["attempts"])) == (0, 4)
+    until_replaced(slow, said.split()[-1])
     slow.mine()
-    assert said.split()[-1] == slow.check([KEY]).mined[0].hash
+    assert json.loads(told)["attempts"][-1]["hash"] == slow.check([KEY]).mined[0].hash
 
 
 def test_bump_uses_a_keystore(tx: Here, slow: Case, tmp_path: Path) -> None:
