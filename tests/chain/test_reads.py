@@ -20,6 +20,7 @@ from ogpu import Client
 from ogpu.errors import ContractMissing, OGPUError, Reorganised, RPCFailed, RPCRateLimited, WrongContract
 from ogpu.events import ResponseSubmitted
 from ogpu.networks import Network, load_network_file
+from ogpu.protocol.contract import ITEMS_PER_READ as PAGE
 from ogpu.rpc.sizes import FIRST_SIZE as SIZE
 from ogpu.types import TaskStatus
 from shared.answers import Answer, answered
@@ -67,7 +68,7 @@ def crowded(held_network: RunningNetwork) -> Iterator[Crowd]:
             crowd.sources(held_network, SOURCES)
             crowd.tasks(held_network, source, MANY)
             tasks, (first,) = client.source(source).tasks(), client.task(task).responses(0, 1)
-        assert len(tasks) == MANY + 1
+        assert len(set(tasks)) == MANY + 1
         yield Crowd(held_network, source, tasks, answers, first.address)
     finally:
         held_network.rpc("evm_revert", snapshot)
@@ -155,6 +156,28 @@ def test_a_thousand_responses_are_what_was_answered(crowded: Crowd, proxy: Proxy
         (crowded.task, 1, 0, False)
     }
     assert proxy.requests <= 12
+
+
+def test_pages_of_long_lists_join_without_a_gap(crowded: Crowd, client: Client) -> None:
+    source, task = client.source(crowded.source), client.task(crowded.task)
+    borders = [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 1, 2 * PAGE, MANY - 1]
+    lists: list[tuple[Callable[..., list[str]], Callable[[int], str | None]]] = [
+        (source.tasks, source.task_at),
+        (source.registrants, source.registrant_at),
+        (task.attempters, task.attempter_at),
+    ]
+    for whole, at in lists:
+        places = whole()
+        assert len(set(places)) == len(places) >= MANY
+        assert [places[border] for border in borders if border < MANY] == [
+            at(border) for border in borders if border < MANY
+        ]
+        for lower, upper in ((0, PAGE), (PAGE - 1, PAGE + 1), (PAGE, 2 * PAGE), (3, MANY), (MANY - 1, None)):
+            assert whole(lower, upper) == places[lower:upper]
+    responses = task.responses()
+    assert [response.provider for response in responses] == task.attempters()
+    assert task.responses(PAGE - 1, PAGE + 1) == responses[PAGE - 1 : PAGE + 1]
+    assert client.nexus.sources(100, 103) == client.nexus.sources()[100:103]
 
 
 def test_the_chain_id_is_asked_for_once_by_a_client(crowded: Crowd, proxy: Proxy, client: Client) -> None:

@@ -269,6 +269,58 @@ def test_the_asynchronous_face_says_the_same(world: Past) -> None:
     assert asyncio.run(compare()) == len(VIEWS)
 
 
+def test_snapshots_are_what_the_views_say_one_by_one(world: Past) -> None:
+    client = world.client
+    for user in world.people.values():
+        account, vault, who = client.vault.account(user.address), client.vault, user.address
+        assert (account.address, account.balance) == (who, vault.balance_of(who))
+        assert (account.lockup, account.unbonding) == (vault.lockup_of(who), vault.unbonding_of(who))
+        assert account.unbonding_matures == vault.unbonding_timestamp(who)
+        assert (account.sanctioned, account.earned) == (vault.sanction_of(who), vault.total_earnings_of(who))
+        assert (account.whitelisted, account.eligible) == (vault.is_whitelisted(who), vault.is_eligible(who))
+        provider, terminal = client.provider(who).snapshot(), client.terminal
+        assert (provider.address, provider.master) == (who, terminal.master_of(who))
+        assert (provider.base_data, provider.live_data) == (
+            terminal.base_data_of(who),
+            terminal.live_data_of(who),
+        )
+        registered = [each for each in world.sources if client.source(each).registrant_id(who)]
+        assert (list(provider.sources), provider.vault) == (registered, account)
+        master = client.master(who).snapshot()
+        assert (master.address, master.provider) == (who, terminal.provider_of(who))
+        assert (master.default_agent_disabled, master.vault) == (
+            terminal.default_agent_disabled(who),
+            account,
+        )
+    for source in map(client.source, world.sources):
+        there, params = source.snapshot(), source.params()
+        assert there.status is source.status()
+        assert (there.client, there.task_count, there.registrant_count) == (
+            source.client(),
+            source.task_count(),
+            source.registrant_count(),
+        )
+        assert {name: getattr(there, name) for name in vars(there) if hasattr(params, name)} == {
+            name: value for name, value in vars(params).items() if hasattr(there, name)
+        }
+        assert (there.metadata_url, there.environments) == (
+            params.image_metadata_url,
+            params.image_environments,
+        )
+    assert client.sources() == [client.source(each).snapshot() for each in world.sources]
+    for task in map(client.task, world.tasks):
+        now, terms = task.snapshot(), task.params()
+        assert (now.source, now.config_url, now.expiry_time, now.payment) == dataclasses.astuple(terms)
+        assert (now.client, now.delivery_method) == (task.owner(), task.delivery_method())
+        assert (now.status, now.attempt_count) == (task.status(), task.attempt_count())
+        assert now.winning_provider == task.winning_provider()
+    for response in map(client.response, world.responses):
+        told = response.snapshot()
+        assert (told.task, told.provider, told.data, told.payment) == dataclasses.astuple(response.params())
+        assert (told.status, told.timestamp) == (response.status(), response.timestamp())
+        assert (told.confirmed, told.address) == (response.confirmed_final(), response.address)
+
+
 # --- events
 
 
