@@ -157,6 +157,22 @@ def test_content_commands_no_terminal_and_bytes_are_not_shown_on_one(
     assert (code, (tmp_path / "copy").read_bytes()) == (0, bytes(range(256)))
 
 
+def test_results_go_where_stdout_goes_though_progress_is_shown(
+    working: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    (tmp_path / "items.txt").write_text("one\ntwo\n")
+    terms = ("--source", source_of(here), "--function", "echo", "--payment", "0.01ogpu", "--yes")
+    for target, progress in (((">", "out"), True), ((), False)):
+        with running(tmp_path, "task", "map", "items.txt", *terms, *target, terminal=True) as run:
+            assert run.end() == 0
+            said = run.said()
+        told = (tmp_path / "out").read_text() if target else plain(said)
+        assert re.findall(r"^\{.*\}$", told, re.MULTILINE) == ['{"text": "one"}', '{"text": "two"}']
+        assert ('{"text"' in said) != progress
+        assert bool(SPINNER.search(said)) == progress
+        assert "2 of 2 items have a result." in said
+
+
 def test_listings_fit_a_terminal_of_80_columns(bare: RunningNetwork, here: Here) -> None:
     task = here.json("task", "publish", "--file", job(source_of(here)), "--yes")["task"]
     for command in (("task", "ls"), ("task", "responses", task), ("source", "ls"), ("task", "show", task)):

@@ -349,7 +349,7 @@ def test_what_the_journal_does_not_know(tx: Here, tmp_path: Path) -> None:
             stored(tmp_path / JOURNAL, intent("a"))
         for name in ("b", private_key, "\x1b[31m", ""):
             code, said = tx("show", name)
-            assert code == 1
+            assert code == 3
             assert said.startswith(f"Error: The journal {tmp_path / JOURNAL} has no transaction by the name")
             assert "7e57" not in said
             assert "\x1b" not in said

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from ogpu.errors import (
     ConfigurationError,
+    IntentUnknown,
     InvalidInput,
     NotConfirmed,
     NotFound,
@@ -42,6 +43,6 @@ def exit_of(error: OGPUError) -> Exit:
             return Exit.NOT_YET
         case ConfigurationError() | InvalidInput():
             return Exit.USAGE
-        case NotFound():
+        case NotFound() | IntentUnknown():
             return Exit.NOT_FOUND
     return Exit.FAILED

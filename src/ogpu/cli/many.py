@@ -129,6 +129,7 @@ class _Run:
             "client",
             asks=True,
             times=count * self._attempts,
+            shows_itself=True,
             tells=self._interrupted,
         )
         send(self._how, act)

@@ -80,10 +80,14 @@ def progress(text: str) -> Iterator[Callable[[str], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
     from rich.text import Text
 
-    with Console(stderr=True).status(Text(text)) as status:
-        yield lambda line: status.update(Text(line))
+    spinner, console = Spinner("dots", Text(text)), Console(stderr=True)
+    # What goes to stdout stays there, where it may be a file.
+    with Live(spinner, console=console, transient=True, redirect_stdout=False):
+        yield lambda line: spinner.update(text=Text(line))
 
 
 # --- sending
@@ -103,6 +107,7 @@ class Act(Generic[T]):
     back: str = ""  # the command that comes back to it after Ctrl+C
     waits_for: str = ""  # the task that it may wait for at length
     times: int = 1  # how often it sends what a rehearsal finds
+    shows_itself: bool = False  # whether it writes results while it goes on
     tells: Callable[[], typer.Exit] | None = None  # what is said after Ctrl+C, where more can be said
 
 
@@ -185,7 +190,7 @@ def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
                 raise
 
     try:
-        with progress(f"{act.what} …") as update:
+        with _progress_of(act) as update:
             return carried_out(sending())
     except KeyboardInterrupt:
         if act.tells is not None:
@@ -210,6 +215,13 @@ async def _open_hashes(client: AsyncClient) -> set[str]:
 
     intents = await client.intents(1_000, states=[State.PENDING])
     return {intent.attempts[-1].hash for intent in intents}
+
+
+def _progress_of(act: Act[T]) -> contextlib.AbstractContextManager[Callable[[str], None] | None]:
+    """The moving line while it is done; none where the results themselves come line by line."""
+    if act.shows_itself and sys.stdout.isatty():
+        return contextlib.nullcontext()
+    return progress(f"{act.what} …")
 
 
 def _left_open(left: list[str], act: Act[T]) -> typer.Exit:
