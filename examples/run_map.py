@@ -28,6 +28,6 @@ with Client() as client:
         in_flight=8,
         budget=10**18,
         retries=Retry(attempts=3),
-        key="run-map/lines",
+        idempotency_key="run-map/lines",
     )
     print(sum(len(result.text) for result in results), "characters came back")

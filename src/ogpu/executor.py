@@ -68,7 +68,7 @@ class NetworkExecutor(futures.Executor):
         retries: Retry | None = None,
         in_flight: int = IN_FLIGHT,
         budget: int | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class NetworkExecutor(futures.Executor):
         signer = self._portal.call(signer_of)
         wish = Wish(None, accept, bidding, signer)
         self._terms = Terms(
-            source, "", payment, signer, expires_in, timeout, wish, retries or ONCE, key, purse
+            source, "", payment, signer, expires_in, timeout, wish, retries or ONCE, idempotency_key, purse
         )
         self._room = asyncio.Semaphore(in_flight)
         self._lock = threading.Lock()

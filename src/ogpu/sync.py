@@ -1724,15 +1724,15 @@ class Client:
         *,
         payment: int,
         expires_in: int | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Task:
         """Publish a call of a source's function, and give the task back without waiting for it.
 
         `payment` in wei, from the Vault balance; `expires_in` in seconds, without it an hour, or less when
-        the source says so. With a `key` it is published once, whoever calls again and whenever. Raises what
-        `publish_task` raises."""
+        the source says so. With an `idempotency_key` it is published once, whoever calls again and whenever.
+        Raises what `publish_task` raises."""
         return Task(
             self,
             self._portal.call(
@@ -1742,7 +1742,7 @@ class Client:
                     data,
                     payment=payment,
                     expires_in=expires_in,
-                    key=key,
+                    idempotency_key=idempotency_key,
                     private_key=private_key,
                     role=role,
                 )
@@ -1763,7 +1763,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> M: ...
@@ -1782,7 +1782,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Any: ...
@@ -1800,7 +1800,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Any:
@@ -1809,8 +1809,8 @@ class Client:
         `payment` (wei), `expires_in` (seconds) as for `submit`; `model`, `accept` and `bidding` as for the
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
-        an attempt has failed and can cost no more. With a `key` a program that was killed goes on where it
-        was: attempt 2 is published by the idempotency key "KEY/2"."""
+        an attempt has failed and can cost no more. With an `idempotency_key` a program that was
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/2"."""
         return self._portal.call(
             lambda core: core.run(
                 source,
@@ -1823,7 +1823,7 @@ class Client:
                 accept=accept,
                 bidding=bidding,
                 retries=retries,
-                key=key,
+                idempotency_key=idempotency_key,
                 private_key=private_key,
                 role=role,
             )
@@ -1847,7 +1847,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Iterator[M]: ...
@@ -1870,7 +1870,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Iterator[Any]: ...
@@ -1892,7 +1892,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Iterator[Any]:
@@ -1903,9 +1903,9 @@ class Client:
         `budget` (wei) bounds payments and gas together: when another task may not fit, it waits for what
         others give back, and at last raises `BudgetExceeded`, after all results. An item's error is raised
         in its turn, or given in the result's place with `return_exceptions`. Everything else is as for
-        `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With a
-        `key` a program that was killed publishes nothing twice and gets the same results: the first attempt
-        for item 12, counted from 0, has the idempotency key "KEY/12/1". Leaving it ends the waiting; tasks
+        `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With an
+        `idempotency_key` a program that was killed publishes nothing twice and gets the same results: the
+        first attempt for item 12, counted from 0, has the key "KEY/12/1". Leaving it ends the waiting; tasks
         that are published go on."""
         return self._portal.iterate(
             lambda core: core.map(
@@ -1923,7 +1923,7 @@ class Client:
                 accept=accept,
                 bidding=bidding,
                 retries=retries,
-                key=key,
+                idempotency_key=idempotency_key,
                 private_key=private_key,
                 role=role,
             )

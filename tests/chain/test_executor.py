@@ -171,7 +171,7 @@ def test_no_more_than_in_flight_are_published_at_a_time(client: Client, working:
 def test_the_keys_of_what_is_submitted_hold_over_executors(client: Client, source: str) -> None:
     tasks = []
     for _ in range(2):
-        with NetworkExecutor(client, source, payment=PRICE, key="executor-1") as pool:
+        with NetworkExecutor(client, source, payment=PRICE, idempotency_key="executor-1") as pool:
             begun = [pool.submit("echo", n=number) for number in range(3)]
             assert [future.result(30) for future in begun] == [{"n": number} for number in range(3)]
             tasks.append([future.task for future in begun])

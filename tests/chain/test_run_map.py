@@ -84,9 +84,9 @@ def test_a_task_expires_when_its_source_says_so_or_the_caller(client: Client) ->
 
 def test_a_call_by_its_key_is_one_task_and_another_call_a_conflict(client: Client, source: str) -> None:
     for _ in range(2):
-        assert client.run(source, "echo", {"n": 5}, payment=PRICE, key="five") == {"n": 5}
+        assert client.run(source, "echo", {"n": 5}, payment=PRICE, idempotency_key="five") == {"n": 5}
     with pytest.raises(IdempotencyConflict):
-        client.run(source, "echo", {"n": 6}, payment=PRICE, key="five")
+        client.run(source, "echo", {"n": 6}, payment=PRICE, idempotency_key="five")
     assert len(tasks_of(client, source)) == 1
 
 
@@ -107,8 +107,8 @@ BAD: list[dict[str, Any]] = [
     {"accept": "best"},
     {"bidding": "long"},
     {"retries": 3},
-    {"key": ""},
-    {"key": "x" * 190},
+    {"idempotency_key": ""},
+    {"idempotency_key": "x" * 190},
     {"model": dict},
 ]
 
@@ -135,7 +135,7 @@ def test_a_task_that_nobody_takes_in_time_is_canceled_and_published_again(
             payment=PRICE,
             timeout=0.2,
             retries=Retry(attempts=3, on=(WaitTimeout,)),
-            key="again",
+            idempotency_key="again",
         )
     statuses = [task.status() for task in tasks_of(client, source)]
     assert statuses == [TaskStatus.CANCELED, TaskStatus.CANCELED, TaskStatus.NEW]
@@ -148,7 +148,7 @@ def test_a_task_that_nobody_takes_in_time_is_canceled_and_published_again(
             payment=PRICE,
             timeout=0.1,
             retries=Retry(attempts=3, on=(WaitTimeout,)),
-            key="again",
+            idempotency_key="again",
         )
     assert len(tasks_of(client, source)) == 3
     tasks_of(client, source)[2].cancel()
@@ -193,11 +193,13 @@ def test_a_task_that_somebody_has_taken_is_waited_for_and_not_published_again(ba
     with Client() as client:
         source = client.publish_source(source_info())
         (provider,) = bidders(bare, source, 1)
-        task = client.submit(source, "f", {}, payment=PRICE, key="taken/1")
+        task = client.submit(source, "f", {}, payment=PRICE, idempotency_key="taken/1")
         bid(bare, task.address, provider)
         with proxied(bare.url) as proxy, Client(through(bare, proxy.url)) as other:
             calls = Threads(
-                lambda: other.run(source, "f", {}, payment=PRICE, timeout=0, retries=retries, key="taken")
+                lambda: other.run(
+                    source, "f", {}, payment=PRICE, timeout=0, retries=retries, idempotency_key="taken"
+                )
             )
             wait_until(lambda: proxy.requests >= 15, what="looks after the time was up")
             answer(bare, task.address, provider, client.content.put_json({"n": 1}))
@@ -211,12 +213,18 @@ def test_a_run_that_is_repeated_takes_the_last_attempt_and_pays_no_other(bare: R
         source = client.publish_source(source_info())
         (provider,) = bidders(bare, source, 1)
         for attempt, result in ((1, {"n": 1}), (2, {"label": "good"})):
-            task = client.submit(source, "f", {}, payment=PRICE, key=f"repeated/{attempt}")
+            task = client.submit(source, "f", {}, payment=PRICE, idempotency_key=f"repeated/{attempt}")
             bid(bare, task.address, provider)
             answer(bare, task.address, provider, client.content.put_json(result))
         for model in (Label, None):
             found = client.run(
-                source, "f", {}, payment=PRICE, model=model, retries=Retry(attempts=3), key="repeated"
+                source,
+                "f",
+                {},
+                payment=PRICE,
+                model=model,
+                retries=Retry(attempts=3),
+                idempotency_key="repeated",
             )
             assert found == (Label(label="good") if model else {"label": "good"})
         assert [task.status() for task in tasks_of(client, source)] == [
@@ -266,12 +274,14 @@ def test_asynchronous_items_and_results(client: Client, source: str) -> None:
 
 def test_an_item_s_error_is_raised_in_its_turn_or_stands_in_its_place(client: Client, source: str) -> None:
     items: list[Any] = [{"n": 0}, {"n": object()}, {"n": 2}, "no data"]
-    begun = client.map(source, "echo", items, payment=PRICE, key="mixed")
+    begun = client.map(source, "echo", items, payment=PRICE, idempotency_key="mixed")
     assert next(begun) == {"n": 0}
     with pytest.raises(NotJSON):
         next(begun)
     assert list(begun) == []
-    results = list(client.map(source, "echo", items, payment=PRICE, key="mixed", return_exceptions=True))
+    results = list(
+        client.map(source, "echo", items, payment=PRICE, idempotency_key="mixed", return_exceptions=True)
+    )
     assert (results[0], results[2]) == ({"n": 0}, {"n": 2})
     assert [type(results[place]) for place in (1, 3)] == [NotJSON, InvalidInput]
     assert len(tasks_of(client, source)) == 2
@@ -382,7 +392,7 @@ def test_a_killed_map_goes_on_by_its_key_and_publishes_nothing_twice(client: Cli
     with child(mapped_in_a_process, source) as running:
         assert running.everything() == [*numbers(), "done"]
     assert len(tasks_of(client, source)) == ITEMS
-    again = client.map(source, "echo", numbers(), payment=PRICE, key=KEY, ordered=False)
+    again = client.map(source, "echo", numbers(), payment=PRICE, idempotency_key=KEY, ordered=False)
     assert sorted(result["n"] for result in again) == list(range(ITEMS))
     tasks = tasks_of(client, source)
     assert len(tasks) == ITEMS

@@ -298,7 +298,9 @@ def test_a_canceled_and_an_expired_task_raise_their_own_errors(market: Market) -
 def publish_elsewhere(talk: Talk, source: str) -> str:
     """What another process does: it publishes, and ends."""
     with Client() as client:
-        return client.submit(source, "label", {"text": "x"}, payment=PRICE, key="elsewhere").address
+        return client.submit(
+            source, "label", {"text": "x"}, payment=PRICE, idempotency_key="elsewhere"
+        ).address
 
 
 def test_a_task_is_made_again_from_its_address_in_another_process(market: Market) -> None:

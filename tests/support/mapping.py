@@ -20,6 +20,6 @@ def numbers(count: int = ITEMS) -> Iterator[dict[str, int]]:
 def mapped_in_a_process(talk: Talk, source: str) -> str:
     """Say each result as it comes."""
     with Client() as client:
-        for result in client.map(source, "echo", numbers(), payment=PRICE, in_flight=4, key=KEY):
+        for result in client.map(source, "echo", numbers(), payment=PRICE, in_flight=4, idempotency_key=KEY):
             talk.say(result)
     return "done"

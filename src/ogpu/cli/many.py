@@ -154,7 +154,7 @@ class _Run:
             expires_in=terms.expires_in,
             accept=self._accept.value,
             retries=Retry(attempts=self._attempts),
-            key=self._root,
+            idempotency_key=self._root,
         )
         async for result in results:
             self._show(result)

@@ -253,7 +253,7 @@ async def published(client: AsyncClient, terms: TaskFile, once: str | None) -> T
         terms.data,
         payment=terms.payment,
         expires_in=terms.expires_in,
-        key=once,
+        idempotency_key=once,
     )
     return await task.snapshot()
 

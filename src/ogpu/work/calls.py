@@ -63,18 +63,18 @@ class WorkCalls:
         *,
         payment: int,
         expires_in: int | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> AsyncTask:
         """Publish a call of a source's function, and give the task back without waiting for it.
 
         `payment` in wei, from the Vault balance; `expires_in` in seconds, without it an hour, or less when
-        the source says so. With a `key` it is published once, whoever calls again and whenever. Raises what
-        `publish_task` raises.
+        the source says so. With an `idempotency_key` it is published once, whoever calls again and whenever.
+        Raises what `publish_task` raises.
         """
         signer = self._keys.signer(private_key, role)
-        terms = Terms(source, function, payment, signer, expires_in=expires_in, key=key)
+        terms = Terms(source, function, payment, signer, expires_in=expires_in, key=idempotency_key)
         return self.task(await self._jobs.submit(terms, data))
 
     @overload
@@ -91,7 +91,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> M: ...
@@ -110,7 +110,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Any: ...
@@ -128,7 +128,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> Any:
@@ -137,12 +137,14 @@ class WorkCalls:
         `payment` (wei), `expires_in` (seconds) as for `submit`; `model`, `accept` and `bidding` as for the
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
-        an attempt has failed and can cost no more. With a `key` a program that was killed goes on where it
-        was: attempt 2 is published by the idempotency key "KEY/2".
+        an attempt has failed and can cost no more. With an `idempotency_key` a program that was
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/2".
         """
         signer = self._keys.signer(private_key, role)
         wish = Wish(model, accept, bidding, signer)
-        terms = Terms(source, function, payment, signer, expires_in, timeout, wish, retries or ONCE, key)
+        terms = Terms(
+            source, function, payment, signer, expires_in, timeout, wish, retries or ONCE, idempotency_key
+        )
         return (await self._jobs.do(terms, data)).value
 
     @overload
@@ -163,7 +165,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> AsyncIterator[M]: ...
@@ -186,7 +188,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> AsyncIterator[Any]: ...
@@ -208,7 +210,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
     ) -> AsyncIterator[Any]:
@@ -219,9 +221,9 @@ class WorkCalls:
         `budget` (wei) bounds payments and gas together: when another task may not fit, it waits for what
         others give back, and at last raises `BudgetExceeded`, after all results. An item's error is raised
         in its turn, or given in the result's place with `return_exceptions`. Everything else is as for
-        `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With a
-        `key` a program that was killed publishes nothing twice and gets the same results: the first attempt
-        for item 12, counted from 0, has the idempotency key "KEY/12/1". Leaving it ends the waiting; tasks
+        `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With an
+        `idempotency_key` a program that was killed publishes nothing twice and gets the same results: the
+        first attempt for item 12, counted from 0, has the key "KEY/12/1". Leaving it ends the waiting; tasks
         that are published go on.
         """
         signer = self._keys.signer(private_key, role)
@@ -236,7 +238,16 @@ class WorkCalls:
         wish = Wish(model, accept, bidding, signer)
         purse = Purse(None if budget is None else checks.check_amount(budget, "budget"))
         terms = Terms(
-            source, function, payment, signer, expires_in, timeout, wish, retries or ONCE, key, purse
+            source,
+            function,
+            payment,
+            signer,
+            expires_in,
+            timeout,
+            wish,
+            retries or ONCE,
+            idempotency_key,
+            purse,
         )
 
         async def one(position: int, data: Data) -> Any:

@@ -87,7 +87,7 @@ def check_root(key: Any) -> None:
     check_key(key)
     if key is not None and len(key) > LONGEST_KEY - ROOM_FOR_NUMBERS:
         raise InvalidInput(
-            f"key has {len(key)} characters; it may have {LONGEST_KEY - ROOM_FOR_NUMBERS}, since numbers are "
-            "appended to it.",
-            facts={"field": "key"},
+            f"idempotency_key has {len(key)} characters; it may have {LONGEST_KEY - ROOM_FOR_NUMBERS}, "
+            "since numbers are appended to it.",
+            facts={"field": "idempotency_key"},
         )
