@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
-import platform
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from publish_parts import report, runs, targets
 from publish_parts.job import Job, run
+from shared import entry
+from shared.entry import progress
 from shared.environments import VERSIONS, python_of
 from shared.network import BenchNetwork, new_keys, started
 from shared.program import CannotRun
-from shared.targets import Target, show
+from shared.targets import Target
 
 BLOCK_TIME = 1.0
 PARTS = ("throughput", "peers", "latency", "scaling")
@@ -34,17 +30,11 @@ TASKS = 1000
 LATENCY = (sys.executable, "-m", "publish_parts.latency")
 
 
-def progress(text: str) -> None:
-    """Say what is done now."""
-    print(f"… {text}", file=sys.stderr, flush=True)
-
-
 class Bench:
     """One run of the whole, with what it has found."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._folder = folder
         self._rounds = 1 if options.quick else 3
         self.ours = runs.Measured("ours", [])
         self.peers: list[runs.Measured] = []
@@ -72,10 +62,10 @@ class Bench:
                 self.peers.append(runs.peer(version, network, jobs, BLOCK_TIME, progress))
         report.print_peers(self.ours, self.peers)
 
-    def single(self) -> None:
+    def single(self, folder: Path) -> None:
         """One publish at a time, with instant blocks."""
         progress("latency")
-        with self._started("instant", None) as network:
+        with started(folder / "instant", None) as network:
             keys = new_keys(network, 3)
             job = Job(50, " ".join(keys), journal=str(network.file.parent / "journal.sqlite"))
             self.latency = run(LATENCY, network, job, network.file.parent)
@@ -89,24 +79,19 @@ class Bench:
             self.scaling.append(runs.ours(f"{count}", network, [key], count, BLOCK_TIME))
         report.print_scaling(self.scaling)
 
-    def run(self) -> None:
+    def run(self, folder: Path) -> None:
         """Measure the parts that are asked for, and print their tables."""
         parts = self._options.only
         if {"throughput", "peers"} & set(parts):
-            with self._started("blocks", BLOCK_TIME) as network:
+            with started(folder / "blocks", BLOCK_TIME) as network:
                 self.throughput(network)
                 if "peers" in parts:
                     self.beside(network)
         if "latency" in parts:
-            self.single()
+            self.single(folder)
         if "scaling" in parts:
-            with self._started("scaling", BLOCK_TIME) as network:
+            with started(folder / "scaling", BLOCK_TIME) as network:
                 self.growing(network)
-
-    @contextlib.contextmanager
-    def _started(self, name: str, block_time: float | None) -> Iterator[BenchNetwork]:
-        with started(self._folder / name, block_time) as network:
-            yield network
 
     def targets(self) -> list[Target]:
         """What was asked for, as far as it was measured."""
@@ -117,46 +102,23 @@ class Bench:
             *targets.of_scaling(self.scaling),
         ]
 
-    def document(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Everything, as plain values."""
         return {
-            "bench": "publish",
-            "quick": self._options.quick,
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "load": os.getloadavg()[0],
             "ours": report.as_json(self.ours),
             "peers": [report.as_json(peer) for peer in self.peers],
             "latency_ms": report.latencies(self.latency) if self.latency else None,
             "scaling": [report.as_json(measured) for measured in self.scaling],
-            "targets": [vars(target) for target in self.targets()],
         }
 
 
 def main() -> int:
     """Measure, print the tables, and the same as JSON on the last line."""
-    parser = argparse.ArgumentParser(description="How fast tasks are published.")
-    parser.add_argument("--quick", action="store_true", help="one run of each, within two minutes")
+    parser = entry.parser("How fast tasks are published.", "one run of each, within two minutes")
     parser.add_argument("--full", action="store_true", help="10,000 tasks too")
-    parser.add_argument("--check", action="store_true", help="fail when a target is missed")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     options = parser.parse_args()
-    begin = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="ogpu-bench-") as folder:
-        bench = Bench(options, Path(folder))
-        try:
-            bench.run()
-        except CannotRun as error:  # of ours; a peer's is in the table
-            raise SystemExit(f"This library's publisher gave no result: {error}") from error
-    found = bench.targets()
-    show(found)
-    print(f"{time.perf_counter() - begin:.0f} s in all, load {os.getloadavg()[0]:.1f}")
-    text = json.dumps(bench.document())
-    if options.json:
-        options.json.write_text(text + "\n")
-    print(text)
-    return 1 if options.check and not all(target.met for target in found) else 0
+    return entry.measured("publish", Bench(options), options)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,7 @@ when a target is missed. The last line is the result as JSON.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,10 +22,11 @@ from read_parts import report, runs, targets
 from read_parts.cases import Case, made
 from read_parts.proxy import delayed
 from read_parts.runs import LOOPBACK, Link, Read
+from shared import entry
+from shared.entry import progress
 from shared.environments import VERSIONS
 from shared.network import BenchNetwork, started
-from shared.program import CannotRun
-from shared.targets import Target, show
+from shared.targets import Target
 
 RESPONSES = (1, 10, 100, 1000)
 TASKS = (1, 100)
@@ -38,11 +34,6 @@ ROUNDS = 3
 DELAY = 0.05  # seconds
 DELAYED = f"{DELAY * 1e3:g} ms a request"
 TIMES = {LOOPBACK: 30.0, DELAYED: 100.0}  # as fast as a peer, at 100 responses
-
-
-def progress(text: str) -> None:
-    """Say what is done now."""
-    print(f"… {text}", file=sys.stderr, flush=True)
 
 
 class Bench:
@@ -94,41 +85,21 @@ class Bench:
             *targets.of_rows(self.reads),
         ]
 
-    def document(self) -> dict[str, Any]:
-        """Everything, as plain values."""
+    def figures(self) -> dict[str, Any]:
+        """Every read, as plain values."""
         return {
-            "bench": "read",
-            "quick": self._quick,
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "load": os.getloadavg()[0],
             "reads": [report.as_json(self.reads, read) for read in self.reads],
             "first_requests": self.first_requests,
-            "targets": [vars(target) for target in self.targets()],
         }
 
 
 def main() -> int:
     """Measure, print the tables, and the same as JSON on the last line."""
-    parser = argparse.ArgumentParser(description="How fast responses and tasks are read.")
-    parser.add_argument("--quick", action="store_true", help="stop slow reads early, and extrapolate them")
-    parser.add_argument("--check", action="store_true", help="fail when a target is missed")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
+    parser = entry.parser(
+        "How fast responses and tasks are read.", "stop slow reads early, and extrapolate them"
+    )
     options = parser.parse_args()
-    begin, bench = time.perf_counter(), Bench(quick=options.quick)
-    with tempfile.TemporaryDirectory(prefix="ogpu-bench-") as folder:
-        try:
-            bench.run(Path(folder))
-        except CannotRun as error:  # of ours; a peer's is in the table
-            raise SystemExit(f"This library's reader gave no result: {error}") from error
-    found = bench.targets()
-    show(found)
-    print(f"{time.perf_counter() - begin:.0f} s in all, load {os.getloadavg()[0]:.1f}")
-    text = json.dumps(bench.document())
-    if options.json:
-        options.json.write_text(text + "\n")
-    print(text)
-    return 1 if options.check and not all(target.met for target in found) else 0
+    return entry.measured("read", Bench(quick=options.quick), options)
 
 
 if __name__ == "__main__":
