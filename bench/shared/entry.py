@@ -1,4 +1,4 @@
-"""What the benchmarks beside the published packages have in common: options, and what they tell at the end."""
+"""How the benchmarks beside the published packages begin and end: their options, and what they tell."""
 
 from __future__ import annotations
 
