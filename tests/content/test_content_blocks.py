@@ -112,6 +112,63 @@ def test_more_bytes_than_the_limit_are_refused_by_the_root_alone() -> None:
     assert run(fetched(BlockGateway(SMALL.name, blocks_only=True), limits=limits)) == SMALL.data
 
 
+def in_parts(gateway: BlockGateway, part: bytes, count: int) -> str:
+    """A file of the same block of one byte again and again; its CID."""
+    target = link(b"\x12\x20" + parse_cid(named(gateway, part)).digest)
+    root = target * count + unixfs(field(3, count), *[field(4, 1)] * count)
+    return named(gateway, root)
+
+
+MUCH = bytes(4_000_000)
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        unixfs(field(2, b"x"), field(3, 1)) + field(15, MUCH),
+        unixfs(field(2, b"x"), field(3, 1), field(15, MUCH)),
+        unixfs(field(2, MUCH), field(2, b"x"), field(3, 1)),
+        field(1, MUCH) + unixfs(field(2, b"x"), field(3, 1)),
+        unixfs(field(2, b"x"), field(3, 1), field(8, MUCH)),
+    ],
+    ids=["node", "UnixFS", "bytes twice", "data twice", "time"],
+)
+def test_a_tiny_file_in_padded_blocks_is_not_downloaded(padded: bytes) -> None:
+    gateway = BlockGateway(SMALL.name, blocks_only=True)
+    cid = in_parts(gateway, padded, 40)
+    with pytest.raises(ContentTooLarge, match="bytes of blocks for a file of at most 1,000") as caught:
+        run(fetched(gateway, cid, Limits(max_bytes=1000)))
+    assert caught.value.facts["limit"] == 1000
+    assert len(gateway.asked) <= 7  # the file, its root, four at a time, and one more
+    with pytest.raises(ContentInvalid, match="no proper part of a file"):
+        run(fetched(gateway, cid, Limits()))
+
+
+def test_a_gateway_that_puts_a_padded_file_together_is_no_liar() -> None:
+    gateway = BlockGateway(SMALL.name)
+    cid = in_parts(gateway, unixfs(field(2, b"x"), field(3, 1)) + field(15, MUCH), 40)
+    with pytest.raises(ContentTooLarge):
+        run(fetched(gateway, cid, Limits(max_bytes=1000)))
+
+
+def test_small_blocks_in_any_number_are_not_downloaded_for_a_tiny_file() -> None:
+    """Each is a proper part, but there are 30 for each byte of the file."""
+    gateway = BlockGateway(SMALL.name, blocks_only=True)
+    block = unixfs(field(2, b"x"), field(3, 1))
+    for _ in range(30):
+        cid = named(gateway, block)
+        block = link(b"\x12\x20" + parse_cid(cid).digest) + unixfs(field(4, 1), field(3, 1))
+    with pytest.raises(ContentTooLarge):
+        run(fetched(gateway, in_parts(gateway, block, 1000), Limits(max_bytes=1000)))
+    assert len(gateway.asked) < 1000
+
+
+def test_a_file_at_the_limit_comes_though_it_is_cut_as_finely_as_can_be() -> None:
+    gateway = BlockGateway(SMALL.name, blocks_only=True)
+    cid = in_parts(gateway, unixfs(field(2, b"x"), field(3, 1)), 500)
+    assert run(fetched(gateway, cid, Limits(max_bytes=500))) == b"x" * 500
+
+
 def test_a_chain_of_blocks_without_end_is_cut_off() -> None:
     """Each of these holds nothing but the next one."""
     gateway = BlockGateway(SMALL.name)

@@ -45,11 +45,11 @@ def test_a_directory_is_refused_by_name() -> None:
 )
 def test_what_is_no_file_is_refused_by_name(kind: int, name: str) -> None:
     with pytest.raises(UnsupportedCID, match=name):
-        read_node(NAME, unixfs(kind=kind))
+        read_node(NAME, field(2, field(1, CHILD) + field(2, b"name")) + unixfs(field(5, 34), kind=kind))
 
 
-def test_sizes_may_be_packed_and_unknown_fields_are_passed_over() -> None:
-    more = field(7, 0o644) + b"\x45\0\0\0\0" + b"\x49" + bytes(8)  # a mode, and fixed numbers
+def test_sizes_may_be_packed_and_a_mode_and_a_time_are_passed_over() -> None:
+    more = field(7, 0o644) + field(8, field(1, 1_700_000_000) + b"\x15\0\0\0\1")
     block = link() + link() + unixfs(field(2, b"ab"), field(4, varint(300) + varint(5)), field(3, 307), more)
     node = read_node(NAME, block)
     assert (node.data, [part.size for part in node.links], node.size) == (b"ab", [300, 5], 307)
@@ -65,7 +65,7 @@ def test_sizes_may_be_packed_and_unknown_fields_are_passed_over() -> None:
         (field(1, 5), "not dag-pb"),
         (b"\x0a\xff", "ends inside a number"),
         (b"\x0a\x05ab", "not protobuf"),
-        (b"\x0b", "not protobuf"),
+        (b"\x0b", "no known form"),
         (b"\xff" * 12, "ends inside a number"),
         (link() + unixfs(), "1 links and 0 sizes"),
         (unixfs(field(4, 5)), "0 links and 1 sizes"),
@@ -73,6 +73,17 @@ def test_sizes_may_be_packed_and_unknown_fields_are_passed_over() -> None:
         (link() + unixfs(field(4, 5), field(3, 6)), "do not add up"),
         (unixfs(field(2, b"abc"), field(3, 2)), "do not add up"),
         (field(2, field(2, b"name")) + unixfs(field(4, 5)), "no CID"),
+        (unixfs() + field(3, b"more"), "not dag-pb"),
+        (unixfs() + unixfs(), "not dag-pb"),
+        (unixfs(field(15, b"more")), "more than UnixFS has"),
+        (unixfs(field(9, 1)), "more than UnixFS has"),
+        (unixfs(field(2, b"more"), field(2, b"")), "more than UnixFS has"),
+        (unixfs(field(7, 1), field(7, 2)), "more than UnixFS has"),
+        (unixfs(field(8, bytes(17))), "more than UnixFS has"),
+        (unixfs(b"\x45\0\0\0\0"), "no known form"),
+        (field(2, field(1, CHILD) + field(2, b"name")) + unixfs(field(4, 5)), "has a name"),
+        (field(2, field(1, CHILD) + field(4, b"more")) + unixfs(field(4, 5)), "link is not dag-pb"),
+        (field(2, field(1, CHILD) * 2) + unixfs(field(4, 5)), "link is not dag-pb"),
     ],
 )
 def test_a_block_that_is_no_part_of_a_file_is_invalid(block: bytes, reason: str) -> None:

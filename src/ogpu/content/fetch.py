@@ -24,6 +24,7 @@ from ogpu.content.walk import walk
 from ogpu.errors import ContentError, ContentMismatch, ContentTooLarge
 
 _PIECE = 64 * 1024
+_SPARE = 64 * 1024  # bytes that the tree of a small file may take, however it is cut
 _BLOCKS_ONLY = (400, 406)  # what a gateway may answer that puts no files together
 
 Failures = dict[Source, Failure]
@@ -118,11 +119,25 @@ async def _get_file(wanted: Fetch, source: Source) -> Failure | None:
     )
 
 
+class _Allowance:
+    """The bytes of blocks that a server may send in one go: the file's, and what a proper tree adds."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.whole = max_bytes + max_bytes // 4 + _SPARE
+        self._left = self.whole
+
+    def spend(self, size: int) -> bool:
+        """False when it is used up."""
+        self._left -= size
+        return self._left >= 0
+
+
 async def _get_blocks(wanted: Fetch, source: Source) -> Failure | None:
     receiver = Receiver(wanted.sink, None, path=wanted.path, progress=wanted.progress)
+    allowance = _Allowance(wanted.limits.max_bytes)
 
     async def get_block(cid: CID) -> bytes | Failure:
-        return await _get_block(wanted, source, cid)
+        return await _get_block(wanted, source, cid, allowance)
 
     failure = await walk(wanted.cid, get_block, receiver, wanted.limits.max_bytes)
     if failure is None:
@@ -130,7 +145,7 @@ async def _get_blocks(wanted: Fetch, source: Source) -> Failure | None:
     return failure
 
 
-async def _get_block(wanted: Fetch, source: Source, cid: CID) -> bytes | Failure:
+async def _get_block(wanted: Fetch, source: Source, cid: CID, allowance: _Allowance) -> bytes | Failure:
     """A block, from the cache or the server, checked."""
     if wanted.cache is not None:
         found = await in_thread(wanted.cache.block, cid)
@@ -142,6 +157,8 @@ async def _get_block(wanted: Fetch, source: Source, cid: CID) -> bytes | Failure
         async for piece in coming:
             if isinstance(piece, Failure):
                 return _not_the_block(source, cid) if isinstance(piece.error, ContentTooLarge) else piece
+            if not allowance.spend(len(piece)):
+                return _padded(wanted, source, allowance)
             block += piece
     if not block_matches(cid, block):
         return _not_the_block(source, cid)
@@ -152,6 +169,12 @@ async def _get_block(wanted: Fetch, source: Source, cid: CID) -> bytes | Failure
 
 def _not_the_block(source: Source, cid: CID) -> Failure:
     return Failure(ContentMismatch(f"{origin(source.url)} sent bytes that are not the block {cid}."))
+
+
+def _padded(wanted: Fetch, source: Source, allowance: _Allowance) -> Failure:
+    limit = wanted.limits.max_bytes
+    problem = f"sent over {allowance.whole:,} bytes of blocks for a file of at most {limit:,}"
+    return Failure(ContentTooLarge(f"{origin(source.url)} {problem}.", facts={"limit": limit}))
 
 
 async def pieces(
@@ -198,7 +221,8 @@ def _too_large(where: str, limit: int) -> Failure:
 
 def _gravest(cid: CID, failures: Failures, in_blocks: Failures) -> ContentError:
     order = (ContentMismatch, ContentTooLarge, ContentError)
-    lied = {s for s, failure in failures.items() if isinstance(failure.error, ContentMismatch)}
+    padded = {s for s, failure in in_blocks.items() if isinstance(failure.error, ContentTooLarge)}
+    lied = {s for s, failure in failures.items() if isinstance(failure.error, ContentMismatch)} - padded
     final = {s: in_blocks.get(s, failure) if s not in lied else failure for s, failure in failures.items()}
     errors = [failure.error for failure in final.values()]
     error = min(errors, key=lambda error: next(i for i, kind in enumerate(order) if isinstance(error, kind)))

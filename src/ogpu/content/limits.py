@@ -12,7 +12,11 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one upload or one fetch, over all its attempts and gateways; all are above 0."""
+    """The bounds of one upload or one fetch; all are above 0.
+
+    `max_bytes` bounds the file, and what comes from a gateway in one attempt: in blocks, a quarter and 64 KiB
+    more. `total_seconds` bounds the time of all attempts at all gateways.
+    """
 
     max_bytes: int = MAX_BYTES
     total_seconds: float = 60.0
