@@ -1,24 +1,31 @@
 # Sets a shell up for the local network whose file is local.json in this folder: . examples/local.sh
 # The keys of all roles are in the environment then, their addresses in CLIENT, PROVIDER, MASTER and AGENT.
 
+if [ ! -r local.json ]; then
+    echo "There is no local.json here; this makes one: ogpu up --network-file local.json --detach" >&2
+    return 1
+fi
 export OGPU_NETWORK_FILE="$PWD/local.json"
 
 # key provider: the private key of the first provider; key provider 1: that of the second.
-key() { _account "$1" "${2:-0}" private_key; }
+key() { _local accounts "$1" "${2:-0}" private_key; }
 
 # address provider 1: the same for addresses.
-address() { _account "$1" "${2:-0}" address; }
+address() { _local accounts "$1" "${2:-0}" address; }
 
-# ogpu … --json | field NAME: one field of what a command says.
-field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+# ogpu … --json | field NAME: one field of what a command says; nothing when the command has failed.
+field() { python3 -c 'import json, sys; print(*(json.loads(line)[sys.argv[1]] for line in sys.stdin))' "$1"; }
 
-_account() {
+# _local NAME …: what the network file has there.
+_local() {
     python3 - "$@" <<'END'
 import json, os, sys
 
-role, number, name = sys.argv[1:]
 with open(os.environ["OGPU_NETWORK_FILE"], encoding="utf-8") as file:
-    print(json.load(file)["accounts"][role][int(number)][name])
+    found = json.load(file)
+for name in sys.argv[1:]:
+    found = found[int(name) if isinstance(found, list) else name]
+print(found)
 END
 }
 
@@ -36,6 +43,8 @@ for method, params in (("evm_increaseTime", [int(sys.argv[1])]), ("evm_mine", []
 END
 }
 
+# A journal for this network: names that one before has used, by --once or idempotency_key, are free here.
+export OGPU_JOURNAL="${XDG_STATE_HOME:-$HOME/.local/state}/ogpu/local-$(_local pid).sqlite3"
 export CLIENT_PRIVATE_KEY=$(key client) PROVIDER_PRIVATE_KEY=$(key provider)
 export MASTER_PRIVATE_KEY=$(key master) AGENT_PRIVATE_KEY=$(key agent)
 CLIENT=$(address client) PROVIDER=$(address provider) MASTER=$(address master) AGENT=$(address agent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codeop
 import contextlib
 import os
 import re
@@ -177,6 +178,18 @@ def test_the_readme_shows_the_example(example: str) -> None:
     assert program in [block.text.strip() for block in BLOCKS["README.md"]]
 
 
+@pytest.mark.parametrize("page", RUNNING)
+def test_every_program_can_be_pasted_at_pythons_prompt(page: str) -> None:
+    """There a blank line ends what is indented, and the next line that is indented is an error."""
+    for block in BLOCKS[page]:
+        if block.language == "python" and block.runs:
+            typed: list[str] = []
+            for line in [*block.text.splitlines(), ""]:
+                typed.append(line)
+                code = codeop.compile_command("\n".join(typed), f"{page}:{block.line}")
+                typed = typed if code is None else []
+
+
 # --- the harness itself: what is wrong on a page is found
 
 
@@ -256,3 +269,12 @@ def test_commands_and_their_output_are_told_apart() -> None:
 )
 def test_an_output_is_compared_with_what_is_shown(shown: str, printed: str, same: bool) -> None:
     assert matches(shown, printed) == same
+
+
+def test_a_shell_without_a_network_is_told_how_to_start_one(tmp_path: Path) -> None:
+    script = f". {ROOT / 'examples' / 'local.sh'} || echo and goes on"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "and goes on\n"
+    assert done.stderr == (
+        "There is no local.json here; this makes one: ogpu up --network-file local.json --detach\n"
+    )

@@ -19,6 +19,7 @@ import ogpu.client
 import ogpu.sync
 from ogpu import errors, networks, settings
 from ogpu.cli.main import app
+from ogpu.protocol.reverts import KINDS, OF_FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -283,3 +284,17 @@ def test_generated_files_say_so_on_their_first_line() -> None:
     assert len(generated) == 11
     for path in generated:
         assert "enerated" in path.read_text(encoding="utf-8").partition("\n")[0], path.name
+
+
+def test_the_protocol_page_has_the_error_of_each_reason() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", page.partition("## Reverts")[2], re.MULTILINE)
+    told: dict[str, set[str]] = {}
+    for reasons, said in rows:
+        for reason in re.findall(r"`(\w+)`", reasons):
+            told[reason] = set(re.findall(r"`(\w+)`", said)) | ({reason} if "same name" in said else set())
+    for reason, error in KINDS.items():
+        assert error.__name__ in told[reason], reason
+    for (_, reason), error in OF_FUNCTIONS.items():
+        assert error.__name__ in told[reason], reason
+    assert told.keys() == KINDS.keys()

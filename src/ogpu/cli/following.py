@@ -32,7 +32,8 @@ async def following(
         while True:
             with contextlib.suppress(OGPUError):  # whoever waits is told
                 found = await client.get_task(task)
-                attempts = f", {found.attempt_count} attempts" if found.attempt_count else ""
+                count = found.attempt_count
+                attempts = f", {count} {'attempt' if count == 1 else 'attempts'}" if count else ""
                 waited = period(time.monotonic() - started)
                 update(f"Task {task} is {word(found.status)}{attempts} ({waited}) …")
             await asyncio.sleep(LOOK)
