@@ -1383,7 +1383,8 @@ class Content:
 
         `content_type` is guessed from the name when it is None. `progress` is called with the bytes sent and
         the file's size, on the client's own thread; what it raises ends the upload. Raises what `put_bytes`
-        raises, and `ContentFileError` when the file cannot be read or changes meanwhile."""
+        raises, and `ContentFileError` when the file cannot be read, is a pipe or a device, or changes
+        meanwhile."""
         return self._portal.call(
             lambda core: core.content.put_file(
                 path, content_type=content_type, limits=limits, progress=progress

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -27,6 +29,7 @@ from tests.support.http_servers import (
 from ogpu.content import Limits, cid_of, cid_of_file, file_matches, parse_cid
 from ogpu.content.receiver import Receiver
 from ogpu.content.threads import in_thread
+from ogpu.content.upload import FileUpload
 from ogpu.errors import ContentFileError, ContentMismatch, ContentTooLarge, ContentUnavailable, InvalidInput
 
 DATA = bytes(range(256)) * 3000  # three blocks
@@ -279,6 +282,72 @@ def test_files_that_cannot_be_read_or_written_are_told_by_name(folder: Path) -> 
     assert names(folder) == ["taken"]
 
 
+@pytest.fixture
+def pipe(folder: Path) -> Iterator[Path]:
+    """A pipe that nobody writes to; whoever waits for a writer is let go after a while."""
+    path = folder / "pipe"
+    os.mkfifo(path)
+    over = threading.Event()
+
+    def let_go() -> None:
+        while not over.wait(1):
+            with contextlib.suppress(OSError):  # nobody waits
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    yield path
+    over.set()
+    thread.join()
+
+
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(pipe: Path) -> None:
+    async def scenario() -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with misbehaving(answers(b"")) as (url, bad), client(upload_url=url) as content:
+            beside = asyncio.create_task(others())
+            with pytest.raises(ContentFileError, match="cannot be read: Not a regular file") as caught:
+                await content.put_file(pipe)
+            beside.cancel()
+            assert turns
+            assert caught.value.facts["path"] == str(pipe)
+            for device in ("/dev/zero", "/dev/null"):
+                with pytest.raises(ContentFileError, match="Not a regular file"):
+                    await content.put_file(device)
+            assert bad.requests == []
+
+    run(scenario())
+
+
+def test_a_pipe_that_comes_in_the_place_of_a_file_holds_nothing_up(pipe: Path, folder: Path) -> None:
+    source = folder / "data.bin"
+    source.write_bytes(DATA)
+    upload = FileUpload(source, "text/plain", None)
+    source.unlink()
+    source.hardlink_to(pipe)
+    for use in (upload.open, upload.check, upload.cid):
+        with pytest.raises(ContentFileError, match="Not a regular file"):
+            use()
+
+
+def test_a_pipe_in_a_folder_store_holds_nothing_up(pipe: Path, folder: Path) -> None:
+    (folder / CID).hardlink_to(pipe)
+
+    async def scenario() -> None:
+        async with client(store=f"folder:{folder}") as content:
+            with pytest.raises(ContentFileError, match="Not a regular file"):
+                await content.get_bytes(CID)
+
+    run(scenario())
+
+
 def test_a_full_disk_is_the_files_error(tmp_path: Path) -> None:
     async def scenario() -> None:
         with open("/dev/full", "r+b", buffering=0) as full:
@@ -303,7 +372,7 @@ class Unseekable:
         pass
 
 
-@pytest.mark.parametrize("path", [None, 5, b"bytes", "nul\0in it"])
+@pytest.mark.parametrize("path", [None, 5, b"bytes", "nul\0in it", "", "/", "//", "/."])
 def test_what_is_no_path_is_refused(path: object) -> None:
     async def scenario() -> None:
         async with client("http://127.0.0.1:1", upload_url="http://127.0.0.1:1") as content:
@@ -311,6 +380,27 @@ def test_what_is_no_path_is_refused(path: object) -> None:
                 await content.put_file(path)  # type: ignore[arg-type]
             with pytest.raises(InvalidInput):
                 await content.get_file(CID, path)  # type: ignore[arg-type]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", ["~", "~/x", "~nobodyxyz", "~nobodyxyz/x"])
+def test_a_path_is_taken_as_it_is_written(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell has put in whose folder a ~ is before we see it."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "not here"))
+
+    async def scenario() -> None:
+        async with (
+            misbehaving(answers(answer("200 OK", DATA))) as (url, _),
+            client(url, store=f"folder:{folder / 'store'}") as content,
+        ):
+            with pytest.raises(ContentFileError, match="cannot be written: No such file"):
+                await content.get_file(CID, f"{name}/x")
+            (folder / name).parent.mkdir(exist_ok=True)
+            assert await content.get_file(CID, name) == len(DATA)
+            assert (folder / name).read_bytes() == DATA
+            assert await content.put_file(name) == f"{url}/ipfs/{CID}"
 
     run(scenario())
 

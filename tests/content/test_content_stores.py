@@ -205,6 +205,7 @@ def test_the_setting_names_the_store_and_an_argument_wins(
         "kubo:ftp://h",
         "kubo:http://h/?a=b",
         "folder:",
+        "folder:~nobodyxyz/x",
         "s3://bucket",
         "/a/folder",
     ],

@@ -21,7 +21,7 @@ from ogpu.content.jsontext import from_json, to_json
 from ogpu.content.limits import Limits
 from ogpu.content.options import ContentOptions, Folder, KuboNode, parse_store
 from ogpu.content.receiver import Receiver
-from ogpu.content.threads import off_loop
+from ogpu.content.threads import in_thread, off_loop
 from ogpu.content.urls import gateway_base, public_link, service_url
 from ogpu.errors import ClientClosed, ConfigurationError, InvalidInput
 from ogpu.networks import Network
@@ -116,7 +116,8 @@ class AsyncContent:
 
         `content_type` is guessed from the name when it is None. `progress` is called with the bytes sent and
         the file's size, on the client's own thread; what it raises ends the upload. Raises what `put_bytes`
-        raises, and `ContentFileError` when the file cannot be read or changes meanwhile.
+        raises, and `ContentFileError` when the file cannot be read, is a pipe or a device, or changes
+        meanwhile.
         """
         from ogpu.content.upload import FileUpload
 
@@ -124,7 +125,8 @@ class AsyncContent:
         guessed = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
         kind = guessed if content_type is None else _content_type(content_type)
         chosen = _limits(limits, self._limits)
-        return await self._chosen_store().put(FileUpload(place, kind, progress), chosen)
+        store = self._chosen_store()
+        return await store.put(await in_thread(FileUpload, place, kind, progress), chosen)
 
     async def get_bytes(
         self, link: str, *, allow_unverified: bool = False, limits: Limits | None = None
@@ -270,4 +272,7 @@ def _path(path: str | PathLike[str]) -> Path:
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(name, str) or "\0" in name or not _can_be_written(name):
         raise InvalidInput(f"path is {shown(path)}, not the path of a file.")
-    return Path(name).expanduser().absolute()
+    place = Path(name).absolute()
+    if not name or not place.name:
+        raise InvalidInput(f"path is {shown(path)}, which names no file.")
+    return place

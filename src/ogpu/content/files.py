@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +30,25 @@ def file_error(path: Path, reason: str) -> ContentFileError:
     """A file that is in the way, and why."""
     name = printable(str(path), 300)
     return ContentFileError(f"The file {name} {reason}.", facts={"path": str(path), "reason": reason})
+
+
+def regular_only(path: str, flags: int) -> int:
+    """An `opener` that is never held up: a pipe has its reader wait for a writer, a device may not end."""
+    _check_regular(os.stat(path).st_mode)  # to open a device may do something
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check_regular(os.fstat(file).st_mode)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
 
 
 @contextlib.contextmanager
@@ -54,7 +75,7 @@ def read_checked(path: Path, cid: CID, sink: BinaryIO, limit: int) -> bool | Non
 
     None when it has more than `limit` bytes. The copy is what is compared, since the file may change.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         if os.fstat(file.fileno()).st_size > limit:
             return None
         shutil.copyfileobj(file, sink, 1 << 20)

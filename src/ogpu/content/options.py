@@ -76,5 +76,12 @@ def parse_store(text: str | None) -> KuboNode | Folder | None:
             raise ConfigurationError("The address of the kubo store must have no query and no fragment.")
         return KuboNode(f"{url}/api/v0")
     if kind == "folder" and where:
-        return Folder(Path(where).expanduser().absolute())
+        return Folder(_folder(where))
     raise ConfigurationError("The content store is of no known kind.", hint=_STORES)
+
+
+def _folder(where: str) -> Path:
+    try:
+        return Path(where).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigurationError("The content store is a folder of nobody on this machine.") from error

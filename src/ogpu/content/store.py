@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -152,20 +153,24 @@ async def _try_often(
 async def _post(
     session: aiohttp.ClientSession, url: str, upload: Upload, limits: Limits, read: Callable[[Any], Any]
 ) -> str | Failure:
-    file = upload.open()
-    try:
+    async with _opened(upload) as file:
         form = aiohttp.FormData()  # can be sent once only, so each attempt has its own
         form.add_field("file", file, filename=upload.filename, content_type=upload.content_type)
-        async with session.post(
-            url, data=form, headers=PLAIN, timeout=timeouts(limits), allow_redirects=False
-        ) as response:
-            if response.status == 413:
-                return _too_large(url)
-            return refused(url, response) or await _read_answer(url, response, read)
-    except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
-        return broken(url, error)
-    finally:
-        file.close()
+        try:
+            async with session.post(
+                url, data=form, headers=PLAIN, timeout=timeouts(limits), allow_redirects=False
+            ) as response:
+                if response.status == 413:
+                    return _too_large(url)
+                return refused(url, response) or await _read_answer(url, response, read)
+        except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            return broken(url, error)
+
+
+@asynccontextmanager
+async def _opened(upload: Upload) -> AsyncIterator[BinaryIO]:
+    with ExitStack() as stack:  # it has the file even when we are stopped while the thread opens it
+        yield await in_thread(lambda: stack.enter_context(upload.open()))
 
 
 async def _read_answer(
@@ -204,7 +209,7 @@ def _too_large(url: str) -> Failure:
 async def _check(url: str, upload: Upload, cid: CID) -> None:
     if not await in_thread(upload.is_named_by, cid):
         expected = str(await in_thread(upload.cid))
-        upload.check()
+        await in_thread(upload.check)
         raise ContentMismatch(
             f"{origin(url)} was sent {expected} and gave a link to {cid}.",
             facts={"service": origin(url), "expected": expected, "named": str(cid)},

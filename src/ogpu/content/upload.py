@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from ogpu.content.cid import CID, cid_of_file, file_matches
-from ogpu.content.files import file_error, file_errors
+from ogpu.content.files import file_error, file_errors, regular_only
 from ogpu.content.receiver import Progress
 from ogpu.text import printable
 
@@ -51,7 +51,7 @@ class Upload:
 
 
 class FileUpload(Upload):
-    """A file to store, which must not change meanwhile."""
+    """A regular file to store, which must not change meanwhile."""
 
     def __init__(self, path: Path, content_type: str, progress: Progress | None) -> None:
         self._path = path
@@ -66,7 +66,7 @@ class FileUpload(Upload):
     def open(self) -> BinaryIO:
         """From its beginning."""
         with file_errors(self._path, "read"):
-            self._reader = _Counted(self._path)
+            self._reader = _Counted(self._path, opener=regular_only)
         return io.BufferedReader(self._reader, 64 * 1024)
 
     def check(self) -> None:
@@ -104,6 +104,6 @@ class _Counted(io.FileIO):
 
 def _identity(path: Path) -> tuple[int, int, int]:
     """What changes with a file's content."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         told = os.fstat(file.fileno())
     return told.st_size, told.st_mtime_ns, told.st_ino
