@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -140,3 +141,4 @@ def wound_back(network: RunningNetwork, monkeypatch: pytest.MonkeyPatch) -> Iter
     close_default_clients()  # they would send again what the chain is about to lose
     network.rpc("anvil_dropAllTransactions")
     network.rpc("evm_revert", snapshot)
+    network.rpc("evm_setTime", int(time.time()))  # which goes back as well

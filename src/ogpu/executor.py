@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import math
 import threading
@@ -51,8 +52,8 @@ class NetworkExecutor(futures.Executor):
     model that it is annotated to return is what the result becomes; it is not run here. Its one argument
     that is a model or a dictionary is the task's data, or else its arguments by name. At most `in_flight`
     tasks are on the network at a time. `payment` and `budget` are in wei; these and all others are as for
-    `client.map`. Without a `client` it has one of its own. Keys number what is submitted: "KEY/0/1" is the
-    first attempt of the first.
+    `client.map`. Without a `client` it has one of its own. Keys number what is submitted:
+    "KEY/executor/0/1" is the first attempt of the first.
     """
 
     def __init__(
@@ -80,15 +81,17 @@ class NetworkExecutor(futures.Executor):
         self._owns_client = client is None
         self._client = Client() if client is None else client
         self._portal = self._client._portal
-
-        async def signer_of(core: AsyncClient) -> Signer:
-            return core._keys.signer(private_key, role)
-
-        signer = self._portal.call(signer_of)
-        wish = Wish(None, accept, bidding, signer)
-        self._terms = Terms(
-            source, "", payment, signer, expires_in, timeout, wish, retries or ONCE, idempotency_key, purse
-        )
+        retry, key = retries or ONCE, idempotency_key
+        try:
+            signer = self._signer(private_key, role)
+            wish = Wish(None, accept, bidding, signer)
+            self._terms = Terms(
+                "executor", source, "", payment, signer, expires_in, timeout, wish, retry, key, purse
+            )
+        except BaseException:
+            if self._owns_client:
+                self._client.close()
+            raise
         self._room = asyncio.Semaphore(in_flight)
         self._lock = threading.Lock()
         self._open: set[futures.Future[Any]] = set()
@@ -138,8 +141,19 @@ class NetworkExecutor(futures.Executor):
         else:
             threading.Thread(target=self._finish, args=(left,), name="ogpu shutdown").start()
 
+    def _signer(self, private_key: Key | None, role: Role | None) -> Signer:
+        async def signer_of(core: AsyncClient) -> Signer:
+            return core._keys.signer(private_key, role)
+
+        return self._portal.call(signer_of)
+
     def _finish(self, left: list[futures.Future[Any]]) -> None:
+        async def end(core: AsyncClient) -> None:
+            await self._terms.purse.close()
+
         futures.wait(left)
+        with contextlib.suppress(ClientClosed):  # by its owner, which has ended all
+            self._portal.call(end)
         if self._owns_client:
             self._client.close()
 

@@ -901,7 +901,7 @@ class Source:
 
 
 class Task:
-    """A task, and a handle on its result: `await task` is `await task.result()`.
+    """A task, and a handle on its result.
 
     Its address is all that another process needs: `client.task(address)`. Reading raises `ContractMissing` or
     `WrongContract` when there is none at the address.
@@ -959,19 +959,20 @@ class Task:
         """Wait for its confirmed response, and return the result: verified JSON, or the `model` made of it.
 
         Under manual confirmation somebody must choose. `accept="first"` takes the earliest response;
-        "cheapest" the one with the lowest price once all who attempted the task have answered, at the latest
-        `bidding` seconds after it saw the first answer, or 20 seconds before the expiry. A function gets the
-        list of responses whenever there is a new one, and returns the one to take, or None to wait on; it
-        runs on the client's thread. What it takes is fetched and checked first, passed over when it is
-        broken, and then confirmed, once, by the client's key, `private_key`, or that of `role`.
+        "cheapest" the one with the lowest price once everybody has answered who may attempt a task of the
+        source, at the latest `bidding` seconds after it saw the first answer, or 20 seconds before the
+        expiry. A function gets the list of responses whenever there is a new one, and returns the one to
+        take, or None to wait on; it runs on the client's thread. What it takes is fetched and checked first,
+        passed over when it is broken or over 8 MiB, and then confirmed, once, by the client's key,
+        `private_key`, or that of `role`.
         When somebody else has confirmed meanwhile, that response is the result. `accept` changes nothing
         under first response.
 
         Raises `TaskExpired`, `TaskCanceled`, `WaitTimeout` (a `TimeoutError`; the task goes on), and
-        `ResultInvalid` when all who attempted it gave what cannot be used: its `problems` has each one's
-        error. The confirmed response's own errors are `ContentMismatch`, `ContentUnavailable`,
-        `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or `ResultInvalid` when it does not fit the
-        model."""
+        `ResultInvalid` when all who attempted it gave what cannot be used, and within `bidding` seconds no
+        other one of those who may: its `problems` has each one's error. The confirmed response's own errors
+        are `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or
+        `ResultInvalid` when it does not fit the model."""
         return self._portal.call(
             lambda core: core.task(self.address).result(
                 timeout, model=model, accept=accept, bidding=bidding, private_key=private_key, role=role
@@ -1811,7 +1812,7 @@ class Client:
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
         an attempt has failed and can cost no more. With an `idempotency_key` a program that was
-        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/2"."""
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2"."""
         return self._portal.call(
             lambda core: core.run(
                 source,
@@ -1906,8 +1907,8 @@ class Client:
         in its turn, or given in the result's place with `return_exceptions`. Everything else is as for
         `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With an
         `idempotency_key` a program that was killed publishes nothing twice and gets the same results: the
-        first attempt for item 12, counted from 0, has the key "KEY/12/1". Leaving it ends the waiting; tasks
-        that are published go on."""
+        first attempt for item 12, counted from 0, has the key "KEY/map/12/1". Leaving it ends the waiting;
+        tasks that are published go on."""
         return self._portal.iterate(
             lambda core: core.map(
                 source,

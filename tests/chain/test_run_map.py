@@ -139,7 +139,9 @@ def test_a_task_that_nobody_takes_in_time_is_canceled_and_published_again(
         )
     statuses = [task.status() for task in tasks_of(client, source)]
     assert statuses == [TaskStatus.CANCELED, TaskStatus.CANCELED, TaskStatus.NEW]
-    assert {client.intent(f"again/{attempt}").label for attempt in (1, 2, 3)} == {"Controller.publishTask"}
+    assert {client.intent(f"again/run/{attempt}").label for attempt in (1, 2, 3)} == {
+        "Controller.publishTask"
+    }
     with pytest.raises(WaitTimeout):  # it goes on with the last one, and publishes no other
         client.run(
             source,
@@ -193,7 +195,7 @@ def test_a_task_that_somebody_has_taken_is_waited_for_and_not_published_again(ba
     with Client() as client:
         source = client.publish_source(source_info())
         (provider,) = bidders(bare, source, 1)
-        task = client.submit(source, "f", {}, payment=PRICE, idempotency_key="taken/1")
+        task = client.submit(source, "f", {}, payment=PRICE, idempotency_key="taken/run/1")
         bid(bare, task.address, provider)
         with proxied(bare.url) as proxy, Client(through(bare, proxy.url)) as other:
             calls = Threads(
@@ -213,7 +215,7 @@ def test_a_run_that_is_repeated_takes_the_last_attempt_and_pays_no_other(bare: R
         source = client.publish_source(source_info())
         (provider,) = bidders(bare, source, 1)
         for attempt, result in ((1, {"n": 1}), (2, {"label": "good"})):
-            task = client.submit(source, "f", {}, payment=PRICE, idempotency_key=f"repeated/{attempt}")
+            task = client.submit(source, "f", {}, payment=PRICE, idempotency_key=f"repeated/run/{attempt}")
             bid(bare, task.address, provider)
             answer(bare, task.address, provider, client.content.put_json(result))
         for model in (Label, None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -100,11 +99,23 @@ async def explain(chain: Chain, task: str) -> Explanation:
             task=found,
             source=source,
             block=view.block.number,
-            # An idle local chain's last block is old: the next one is stamped with the present.
-            time=max(view.block.timestamp, int(time.time())),
+            time=await chain.time_after(view.block),
             registrants=await _registrants(view, found, source, providers),
             bids=await _bids(view, task, attempts, {each.provider: each for each in responses}),
         )
+
+    return await chain.at_one_block(reading)
+
+
+async def nobody_else_could(chain: Chain, task: TaskSnapshot, providers: set[str]) -> bool:
+    """Whether all who are registered to a task's source and may attempt it are among these."""
+
+    async def reading(view: View) -> bool:
+        (source,) = await sources_in(view, [task.source])
+        if source.registrant_count > MOST_SHOWN:
+            return False
+        registrants = await _registrants(view, task, source, await _providers(view, source))
+        return all(each.provider in providers for each in registrants if each.able)
 
     return await chain.at_one_block(reading)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ogpu.content import AsyncContent
+from ogpu.content import AsyncContent, Limits
 from ogpu.errors import (
     AlreadyConfirmed,
     AlreadyFinalized,
@@ -17,6 +16,7 @@ from ogpu.errors import (
     ContractReverted,
     IdempotencyConflict,
     InvalidInput,
+    NetworkError,
     ResultInvalid,
     TaskExpired,
     WaitTimeout,
@@ -24,6 +24,7 @@ from ogpu.errors import (
 from ogpu.protocol.chain import Chain
 from ogpu.protocol.checks import check_wait
 from ogpu.protocol.controller import AsyncController
+from ogpu.protocol.explaining import nobody_else_could
 from ogpu.protocol.waiting import Look, Waiting
 from ogpu.text import printable, shown
 from ogpu.tx.keys import Keys
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 Accept: TypeAlias = Literal["first", "cheapest"] | Callable[[list[Response]], Response | None]
 
-BIDDING = 30.0  # seconds that "cheapest" waits for more answers, at the most
-BEFORE_EXPIRY = 20  # seconds before a task's expiry by which "cheapest" has decided
+BIDDING = 30.0  # seconds that others have for an answer, after the first one or after one of no use
+LARGEST = 8 * 1024 * 1024  # bytes of a result; many are held at a time
 TRIES = 5  # of content that no gateway gives; the pauses between them double, from a second on
 RULES = ("first", "cheapest")
 
@@ -123,6 +124,7 @@ class _Choice:
         self._shown: set[str] = set()  # the responses that the caller's function has seen
         self._picked: Response | None = None  # what it wants, while the content is away
         self._first_seen: float | None = None
+        self._broken_since: tuple[int, float] = (0, 0.0)  # how many are broken, and since when
         self._gas_cost = 0
 
     async def decide(self, look: Look) -> Result | None:
@@ -135,8 +137,8 @@ class _Choice:
         if not look.responses or self._wish.accept is None or not manual:
             return None
         found = await self._by_function(look) if callable(self._wish.accept) else await self._by_rule(look)
-        if found is None and look.all_answered and not self._usable(look):
-            raise self.none_left("and nobody else has attempted it")
+        if found is None and not self._usable(look) and await self._is_hopeless(look):
+            raise self.none_left("and nobody else has answered")
         return found
 
     def none_left(self, what: str) -> ResultInvalid:
@@ -150,6 +152,28 @@ class _Choice:
             facts={"task": self._task},
         )
 
+    async def _is_hopeless(self, look: Look) -> bool:
+        """Whether another answer is not waited for, when there is none that can be used."""
+        now = asyncio.get_running_loop().time()
+        if self._broken_since[0] != len(self.broken):
+            self._broken_since = len(self.broken), now
+        if not look.all_answered:
+            return False
+        over = look.last or now - self._broken_since[1] >= self._wish.bidding
+        return over or await self._everybody_answered(look)
+
+    async def _everybody_answered(self, look: Look) -> bool:
+        """Whether nobody is left who may attempt the task; False also when that cannot be read now."""
+        if not look.all_answered:
+            return False
+        try:
+            providers = {response.provider for response in look.responses}
+            return await nobody_else_could(self._results.chain, look.task, providers)
+        except NetworkError as error:
+            if not error.retryable:
+                raise
+            return False
+
     def _usable(self, look: Look) -> list[Response]:
         return [response for response in look.responses if response.address not in self.broken]
 
@@ -157,20 +181,16 @@ class _Choice:
         usable = self._usable(look)
         if self._wish.accept == "first":
             return await self._first_of(look, sorted(usable, key=lambda each: each.timestamp))
-        if not self._bidding_is_over(look):
+        if not await self._bidding_is_over(look):
             return None
         return await self._first_of(look, sorted(usable, key=lambda each: (each.payment, each.timestamp)))
 
-    def _bidding_is_over(self, look: Look) -> bool:
+    async def _bidding_is_over(self, look: Look) -> bool:
         now = asyncio.get_running_loop().time()
         if self._first_seen is None:
             self._first_seen = now
-        return (
-            look.all_answered
-            or look.last
-            or now - self._first_seen >= self._wish.bidding
-            or look.task.expiry_time - max(look.sight.time, time.time()) <= BEFORE_EXPIRY
-        )
+        over = look.last or now - self._first_seen >= self._wish.bidding
+        return over or look.sight.expires_soon or await self._everybody_answered(look)
 
     async def _by_function(self, look: Look) -> Result | None:
         assert callable(self._wish.accept)
@@ -259,7 +279,7 @@ async def once(what: str, chain: Chain, task: str) -> str:
 
 async def fetched(content: AsyncContent, response: Response, model: type[BaseModel] | None) -> Any:
     """The JSON value that a response links to, verified, and made into a model when one is given."""
-    value = await content.get_json(response.data)
+    value = await content.get_json(response.data, limits=Limits(max_bytes=LARGEST))
     if model is None:
         return value
     from pydantic import ValidationError  # takes long to import

@@ -28,7 +28,7 @@ M = TypeVar("M", bound="BaseModel")
 
 
 class AsyncTask(Contract):
-    """A task, and a handle on its result: `await task` is `await task.result()`.
+    """A task, and a handle on its result.
 
     Its address is all that another process needs: `client.task(address)`. Reading raises `ContractMissing` or
     `WrongContract` when there is none at the address.
@@ -41,6 +41,7 @@ class AsyncTask(Contract):
         self._results = results
 
     def __await__(self) -> Generator[Any, None, Any]:
+        """`await task` is `await task.result()`."""
         return self.result().__await__()
 
     # --- waiting
@@ -95,19 +96,20 @@ class AsyncTask(Contract):
         """Wait for its confirmed response, and return the result: verified JSON, or the `model` made of it.
 
         Under manual confirmation somebody must choose. `accept="first"` takes the earliest response;
-        "cheapest" the one with the lowest price once all who attempted the task have answered, at the latest
-        `bidding` seconds after it saw the first answer, or 20 seconds before the expiry. A function gets the
-        list of responses whenever there is a new one, and returns the one to take, or None to wait on; it
-        runs on the client's thread. What it takes is fetched and checked first, passed over when it is
-        broken, and then confirmed, once, by the client's key, `private_key`, or that of `role`.
+        "cheapest" the one with the lowest price once everybody has answered who may attempt a task of the
+        source, at the latest `bidding` seconds after it saw the first answer, or 20 seconds before the
+        expiry. A function gets the list of responses whenever there is a new one, and returns the one to
+        take, or None to wait on; it runs on the client's thread. What it takes is fetched and checked first,
+        passed over when it is broken or over 8 MiB, and then confirmed, once, by the client's key,
+        `private_key`, or that of `role`.
         When somebody else has confirmed meanwhile, that response is the result. `accept` changes nothing
         under first response.
 
         Raises `TaskExpired`, `TaskCanceled`, `WaitTimeout` (a `TimeoutError`; the task goes on), and
-        `ResultInvalid` when all who attempted it gave what cannot be used: its `problems` has each one's
-        error. The confirmed response's own errors are `ContentMismatch`, `ContentUnavailable`,
-        `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or `ResultInvalid` when it does not fit the
-        model.
+        `ResultInvalid` when all who attempted it gave what cannot be used, and within `bidding` seconds no
+        other one of those who may: its `problems` has each one's error. The confirmed response's own errors
+        are `ContentMismatch`, `ContentUnavailable`, `ContentTooLarge`, `ContentInvalid`, `UnsupportedCID`, or
+        `ResultInvalid` when it does not fit the model.
         """
         wish = Wish(model, accept, bidding, private_key, role)
         return (await self._results.get(self.address, timeout, wish)).value

@@ -185,6 +185,18 @@ class Contracts:
             quantity(block.get("number")), hash_of(block.get("hash")), quantity(block.get("timestamp"))
         )
 
+    async def time_after(self, block: Block) -> int:
+        """The Unix time that a call would be mined at now, as the node has it.
+
+        An idle local chain's last block is old. A node that has no pending block mines blocks all the time.
+        """
+        try:
+            pending = await self.rpc.call("eth_getBlockByNumber", "pending", False)
+        except RPCFailed:
+            pending = None
+        told = 0 if pending is None else quantity(mapping(pending).get("timestamp"))
+        return max(block.timestamp, told)
+
     async def logs(
         self, contract: str, events: Sequence[str], first: int, last: int, *, address: str | None = None
     ) -> list[dict[str, Any]]:

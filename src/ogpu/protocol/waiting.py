@@ -16,9 +16,9 @@ from ogpu.types import Response, TaskSnapshot, TaskStatus
 
 T = TypeVar("T")
 
-CLOCK_SLACK = 15  # seconds that this machine's clock may be ahead of the chain's
+SOON = 20  # seconds before a task's expiry from which on the chain's time is asked for exactly
 FIRST_POLL, LAST_POLL = 0.05, 2.0  # seconds between two looks at a task that is waited for
-PATIENCE = 30.0  # seconds of failing reads that a wait outlasts, once it has seen its task
+PATIENCE = 30.0  # seconds of failing reads that are outlasted, once a task was seen
 WHY_NO_RESPONSE = {
     TaskStatus.NEW: "No provider has taken it: does one run a function of that name for this source? "
     "explain() says who could. The output of `ogpu up` says why a task is not answered. ",
@@ -31,9 +31,10 @@ WHY_NO_RESPONSE = {
 
 @dataclass(frozen=True)
 class Sight:
-    """A task as it was at a block; `time` is the chain's, in Unix seconds."""
+    """A task and its responses as they were at a block; `time` is the chain's, in Unix seconds."""
 
     task: TaskSnapshot
+    responses: list[Response]
     time: int
 
     @property
@@ -41,19 +42,28 @@ class Sight:
         """Whether nobody can answer it any more, though it may not be marked EXPIRED."""
         return self.task.expiry_time <= self.time
 
+    @property
+    def expires_soon(self) -> bool:
+        """Whether it is time to decide what is to be confirmed before the expiry."""
+        return self.task.expiry_time - self.time <= SOON
+
 
 @dataclass(frozen=True)
 class Look:
-    """A task and its responses at one moment; `last` when the time to wait is up."""
+    """What is seen of a task; `last` when the time to wait is up."""
 
     sight: Sight
-    responses: list[Response]
     last: bool
 
     @property
     def task(self) -> TaskSnapshot:
         """The task itself."""
         return self.sight.task
+
+    @property
+    def responses(self) -> list[Response]:
+        """What was answered, in the order of the attempts."""
+        return self.sight.responses
 
     @property
     def confirmed(self) -> Response | None:
@@ -83,8 +93,9 @@ class Waiting:
         loop = asyncio.get_running_loop()
         deadline, poll, seen = loop.time() + timeout, FIRST_POLL, -PATIENCE
         while True:
+            last = loop.time() >= deadline
             try:
-                look = await self._look(address, last=loop.time() >= deadline)
+                look = Look(await self.sight(address), last)
                 seen = loop.time()
             except NetworkError as error:
                 if not error.retryable or loop.time() > min(deadline, seen + PATIENCE):
@@ -99,19 +110,24 @@ class Waiting:
             poll = min(poll * 1.5, LAST_POLL)
 
     async def sight(self, address: str) -> Sight:
-        """A task at the latest block, read together with all that are asked for meanwhile."""
+        """A task at the latest block, read together with all that are looked at meanwhile."""
         future: asyncio.Future[Sight] = asyncio.get_running_loop().create_future()
         self._asked.append((address, future))
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read_all())
         return await future
 
-    async def _look(self, address: str, last: bool) -> Look:
-        sight = await self.sight(address)
-        responses: list[Response] = []
-        if sight.task.status in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
-            responses = await snapshots.responses_of(self._chain, address, 0, None)
-        return Look(sight, responses, last)
+    async def sight_at_last(self, address: str) -> Sight:
+        """The same, though the node is away for a while."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE
+        while True:
+            try:
+                return await self.sight(address)
+            except NetworkError as error:
+                if not error.retryable or loop.time() > end:
+                    raise
+            await asyncio.sleep(LAST_POLL)
 
     async def _read_all(self) -> None:
         while self._asked:
@@ -126,9 +142,13 @@ class Waiting:
         addresses = [address for address, _ in asked]
 
         async def reading(view: View) -> list[Sight]:
-            # An idle local chain's last block is old; that the next one's time is ours is only likely.
-            now = max(view.block.timestamp, int(time.time()) - CLOCK_SLACK)
-            return [Sight(task, now) for task in await snapshots.tasks_in(view, addresses)]
+            tasks = await snapshots.tasks_in(view, addresses)
+            responses = await asyncio.gather(*(_responses(view, task) for task in tasks))
+            now = view.block.timestamp
+            # Our clock says only when to ask: it may be wrong, and a false expiry would cost money.
+            if any(now < task.expiry_time <= time.time() + SOON for task in tasks):
+                now = await self._chain.time_after(view.block)
+            return [Sight(task, found, now) for task, found in zip(tasks, responses, strict=True)]
 
         try:
             found = await self._chain.at_one_block(reading)
@@ -144,10 +164,16 @@ class Waiting:
                 future.set_result(sight)
 
 
+async def _responses(view: View, task: TaskSnapshot) -> list[Response]:
+    if task.status not in (TaskStatus.RESPONDED, TaskStatus.FINALIZED):
+        return []
+    return await snapshots.responses_in(view, task.address, task.attempt_count)
+
+
 def _check_open(sight: Sight) -> None:
     """Raise what is the end of a task that nobody will answer any more."""
     task = sight.task
-    facts = {"task": task.address, "expiry": task.expiry_time}
+    facts = {"task": task.address, "expiry": task.expiry_time, "status": task.status}
     if task.status is TaskStatus.CANCELED:
         raise TaskCanceled(f"Task {task.address} was canceled.", facts=facts)
     if task.status is TaskStatus.EXPIRED:

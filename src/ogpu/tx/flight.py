@@ -170,6 +170,7 @@ def result_of(intent: Intent) -> Receipt:
                 "hash": receipt["hash"],
                 "block": receipt["block_number"],
                 "gas_used": receipt["gas_used"],
+                "gas_cost": receipt["gas_used"] * receipt["gas_price"],
             },
         )
     if intent.state is State.CANCELED:

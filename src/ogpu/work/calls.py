@@ -74,7 +74,7 @@ class WorkCalls:
         Raises what `publish_task` raises.
         """
         signer = self._keys.signer(private_key, role)
-        terms = Terms(source, function, payment, signer, expires_in=expires_in, key=idempotency_key)
+        terms = Terms("submit", source, function, payment, signer, expires_in, key=idempotency_key)
         return self.task(await self._jobs.submit(terms, data))
 
     @overload
@@ -138,14 +138,18 @@ class WorkCalls:
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
         an attempt has failed and can cost no more. With an `idempotency_key` a program that was
-        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/2".
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2".
         """
         signer = self._keys.signer(private_key, role)
         wish = Wish(model, accept, bidding, signer)
+        retry = retries or ONCE
         terms = Terms(
-            source, function, payment, signer, expires_in, timeout, wish, retries or ONCE, idempotency_key
+            "run", source, function, payment, signer, expires_in, timeout, wish, retry, idempotency_key
         )
-        return (await self._jobs.do(terms, data)).value
+        try:
+            return (await self._jobs.do(terms, data)).value
+        finally:
+            await terms.purse.close()
 
     @overload
     def map(
@@ -223,8 +227,8 @@ class WorkCalls:
         in its turn, or given in the result's place with `return_exceptions`. Everything else is as for
         `run`, for each item; `timeout` is for ever by default, that is, until the task expires. With an
         `idempotency_key` a program that was killed publishes nothing twice and gets the same results: the
-        first attempt for item 12, counted from 0, has the key "KEY/12/1". Leaving it ends the waiting; tasks
-        that are published go on.
+        first attempt for item 12, counted from 0, has the key "KEY/map/12/1". Leaving it ends the waiting;
+        tasks that are published go on.
         """
         signer = self._keys.signer(private_key, role)
         for name, value in (("ordered", ordered), ("return_exceptions", return_exceptions)):
@@ -237,20 +241,17 @@ class WorkCalls:
             )
         wish = Wish(model, accept, bidding, signer)
         purse = Purse(None if budget is None else checks.check_amount(budget, "budget"))
-        terms = Terms(
-            source,
-            function,
-            payment,
-            signer,
-            expires_in,
-            timeout,
-            wish,
-            retries or ONCE,
-            idempotency_key,
-            purse,
-        )
+        retry, key = retries or ONCE, idempotency_key
+        terms = Terms("map", source, function, payment, signer, expires_in, timeout, wish, retry, key, purse)
 
         async def one(position: int, data: Data) -> Any:
             return (await self._jobs.do(terms, data, position)).value
 
-        return mapped(items, one, in_flight=in_flight, ordered=ordered, return_exceptions=return_exceptions)
+        return mapped(
+            items,
+            one,
+            purse.close,
+            in_flight=in_flight,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+        )

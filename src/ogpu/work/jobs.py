@@ -12,27 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import (
     ContentError,
-    ContractReverted,
+    JournalError,
     OGPUError,
-    ResultInvalid,
     TaskCanceled,
     TaskExpired,
     TransactionUndetermined,
+    WaitTimeout,
 )
-from ogpu.protocol.controller import AsyncController
 from ogpu.protocol.market import USUAL_EXPIRY, Market, Shared
-from ogpu.protocol.results import Result, Results, once
-from ogpu.protocol.vault import AsyncVault
+from ogpu.protocol.results import Result, Results
 from ogpu.tx.state import Receipt, SendOptions
 from ogpu.types import TaskInfo, TaskInput, TaskStatus
+from ogpu.work.settling import PAUSE, End, Settling
 from ogpu.work.terms import Terms
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 ASKED_AGAIN = 3  # times that a publish whose fate is open is waited on for
-PAUSE = 1.0  # seconds before a payment is asked back again
-PATIENCE = 60  # of those pauses
 
 
 class Jobs:
@@ -59,12 +56,19 @@ class Jobs:
         With a key it goes on with the last attempt that the journal has.
         """
         attempt = await self._last_attempt(terms, item)
-        while True:
-            one = _Attempt(self, terms, terms.key_of(item, attempt), attempt == terms.retry.attempts)
-            outcome = await one.outcome(data, published)
-            if isinstance(outcome, Result):
-                return outcome
-            attempt += 1
+        given_up = [await self._earlier(terms, data, terms.key_of(item, each)) for each in range(1, attempt)]
+        try:
+            while True:
+                one = _Attempt(self, terms, terms.key_of(item, attempt), attempt == terms.retry.attempts)
+                outcome = await one.outcome(data, published)
+                if isinstance(outcome, Result):
+                    return outcome
+                given_up.append(one.task)
+                attempt += 1
+        except OGPUError as error:
+            if frozen := terms.purse.frozen(given_up):
+                error.facts["given_up"] = frozen
+            raise
 
     async def publish(self, terms: Terms, data: BaseModel | dict[str, Any], key: str | None) -> Receipt:
         """Publish a task, or learn what became of that when the journal has its key."""
@@ -91,7 +95,7 @@ class Jobs:
         return key is not None and await self.chain.transactions.knows(key)
 
     async def most_gas(self, terms: Terms, data: BaseModel | dict[str, Any]) -> int:
-        """What publishing one task and confirming its response cost in gas at most, as it is now (wei)."""
+        """What one task costs in gas at most, as it is now: published, and confirmed or taken back (wei)."""
         shared = Shared(self.chain, terms.signer.address)
         try:
             expiry = await shared.expiry(terms.source, terms.expires_in)
@@ -99,7 +103,17 @@ class Jobs:
             await shared.close()
         info = TaskInfo(terms.source, TaskInput(terms.function, data), expiry, terms.payment)
         cost = await self.market.estimate(info, terms.signer.address)
-        return 2 * cost.gas_cost  # confirming takes less than publishing, which makes a contract
+        return 2 * cost.gas_cost  # publishing makes a contract, and takes more than all that follows it
+
+    async def _earlier(self, terms: Terms, data: BaseModel | dict[str, Any], key: str | None) -> str:
+        """The task of an attempt that another one has followed, in a run before; "" for none."""
+        if not await self.knows(key):
+            return ""
+        receipt = await self.publish(terms, data, key)
+        task = self.market.task_of(receipt)
+        terms.purse.add(receipt.gas_cost + terms.payment)
+        await Settling(self.results, terms).take_back(task)
+        return task
 
     async def _last_attempt(self, terms: Terms, item: int | None) -> int:
         for attempt in range(terms.retry.attempts, 1, -1):
@@ -116,111 +130,79 @@ class _Attempt:
         self._terms = terms
         self._key = key
         self._last = last  # no other one follows
+        self._settling = Settling(jobs.results, terms)
         self._gas_cost = 0
-        self._payment = 0  # that is paid, or may be yet
+        self._payment = terms.payment  # that is paid, or may be yet
+        self.task = ""
 
     async def outcome(
         self, data: BaseModel | dict[str, Any], published: Callable[[str], None] | None
     ) -> Result | None:
         """Its result, or None when another attempt is to be made; raises what ends the work."""
-        hold = self._key or secrets.token_hex(8)
-        await self._terms.purse.hold(hold, self._terms.payment + await self._most_gas(data))
+        hold, purse = self._key or secrets.token_hex(8), self._terms.purse
+        self._gas_cost = await self._most_gas(data)
+        await purse.hold(hold, self._payment + self._gas_cost)
         try:
             receipt = await self._published(data)
-            self._gas_cost, self._payment = receipt.gas_cost, self._terms.payment
-            task = self._jobs.market.task_of(receipt)
+            self._gas_cost = receipt.gas_cost
+            self.task = self._jobs.market.task_of(receipt)
             if published is not None:
-                published(task)
-            result = await self._result(task, self._terms.timeout)
-            if result is not None:
-                self._gas_cost += result.gas_cost
-                self._payment = result.paid
-            return result
-        except self._terms.retry.on:
-            if self._last:
-                raise
-            return None  # it was not published, and never will be by this key
+                published(self.task)
+            return await self._result()
         finally:
-            self._terms.purse.settle(hold, self._gas_cost + self._payment)
+            purse.settle(hold, self._gas_cost + self._payment)
 
     async def _most_gas(self, data: BaseModel | dict[str, Any]) -> int:
-        purse = self._terms.purse
-        if not purse.limited or await self._jobs.knows(self._key):
+        if not self._terms.purse.limited or await self._jobs.knows(self._key):
             return 0
-        if purse.gas is None:
-            purse.gas = await self._jobs.most_gas(self._terms, data)
-        return purse.gas
+        return await self._jobs.most_gas(self._terms, data)
 
     async def _published(self, data: BaseModel | dict[str, Any]) -> Receipt:
-        for _ in range(ASKED_AGAIN - 1):
+        """Publish it, once: whatever fails here ends the work, since the task may be there all the same."""
+        key = self._key
+        for left in range(ASKED_AGAIN - 1, -1, -1):
             try:
-                return await self._jobs.publish(self._terms, data, self._key)
-            except TransactionUndetermined:
-                continue  # the same call waits on for the same transaction
-        return await self._jobs.publish(self._terms, data, self._key)
-
-    async def _result(self, task: str, timeout: float) -> Result | None:
-        try:
-            return await self._jobs.results.get(task, timeout, self._terms.wish)
-        except (TaskCanceled, TaskExpired) as error:
-            self._payment = 0  # nobody can be paid for it any more
-            if not self._last and await self._is_followed(task, error):
-                return await self._settled(task, error)
-            raise
-        except self._terms.retry.on as error:
-            if self._last:
-                raise
-            return await self._settled(task, error)
-
-    async def _is_followed(self, task: str, error: OGPUError) -> bool:
-        """Whether another attempt is made after it; also when it was canceled for that by a run before."""
-        if isinstance(error, self._terms.retry.on):
-            return True
-        return await self._jobs.knows(await self._once("cancel", task))
-
-    async def _settled(self, task: str, error: OGPUError) -> Result | None:
-        """See to it that a task can cost no more before it is published again; its result, if that came."""
-        sight = await self._jobs.results.waiting.sight(task)
-        now = sight.task
-        if now.status is TaskStatus.FINALIZED:
-            paid = isinstance(error, ContentError)  # for what cannot be used
-            return None if paid else await self._result(task, math.inf)
-        if now.status.final:
-            return None
-        if sight.over:
-            await self._release(task)
-            return None
-        if now.status is TaskStatus.RESPONDED and isinstance(error, ResultInvalid):
-            self._payment = 0  # which only a confirmation of ours would cost
-            return None
-        return None if await self._cancel(task) else await self._result(task, math.inf)
-
-    async def _cancel(self, task: str) -> bool:
-        """Cancel a task that nobody has attempted; False when somebody has."""
-        controller = AsyncController(self._jobs.chain, self._jobs.results.keys)
-        try:
-            await controller.cancel_task(
-                task, private_key=self._terms.signer, idempotency_key=await self._once("cancel", task)
-            )
-        except ContractReverted:
-            return False
-        self._payment = 0
-        return True
-
-    async def _release(self, task: str) -> None:
-        """Take the payment of an expired task back, as soon as the chain's clock lets us."""
-        vault, key = AsyncVault(self._jobs.chain, self._jobs.results.keys), await self._once("release", task)
-        for patience in range(PATIENCE, -1, -1):
-            try:
-                await vault.force_release_payment(task, private_key=self._terms.signer, idempotency_key=key)
-            except ContractReverted:
-                if (await self._jobs.results.waiting.sight(task)).task.status.final:
-                    return  # somebody else has
-                if not patience:
+                return await self._jobs.publish(self._terms, data, key)
+            except TransactionUndetermined as error:
+                if not left:
                     raise
+                key = str(error.facts["key"])  # by which the same transaction is waited on for
+            except JournalError:
+                raise  # it may be sent all the same
+            except OGPUError as error:  # it was not sent, or was refused
+                self._gas_cost, self._payment = error.facts.get("gas_cost", 0), 0
+                raise
+        raise AssertionError  # the last one returns or raises
+
+    async def _result(self) -> Result | None:
+        timeout = self._terms.timeout
+        while True:
+            try:
+                result = await self._jobs.results.get(self.task, timeout, self._terms.wish)
+            except (TaskCanceled, TaskExpired, WaitTimeout, ContentError) as error:
+                if error.facts.get("status") in (TaskStatus.CANCELED, TaskStatus.EXPIRED):
+                    self._payment = 0
+                if self._last or not await self._is_followed(error):
+                    raise
+                if await self._is_given_up(error):
+                    return None
             else:
-                return
+                self._gas_cost += result.gas_cost
+                self._payment = result.paid
+                return result
+            timeout = math.inf
             await asyncio.sleep(PAUSE)
 
-    async def _once(self, what: str, task: str) -> str:
-        return await once(what, self._jobs.chain, task)
+    async def _is_followed(self, error: OGPUError) -> bool:
+        """Whether another attempt is made after it; also when it was canceled for that by a run before."""
+        return isinstance(error, self._terms.retry.on) or (
+            isinstance(error, TaskCanceled) and await self._settling.is_followed(self.task)
+        )
+
+    async def _is_given_up(self, error: OGPUError) -> bool:
+        end = await self._settling.end(self.task, error)
+        if end is End.BACK:
+            self._payment = 0
+        elif end is End.FROZEN:
+            await self._settling.take_back(self.task)
+        return end is not End.OPEN

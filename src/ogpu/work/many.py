@@ -19,6 +19,7 @@ _END: Any = object()
 async def mapped(
     items: Iterable[Item] | AsyncIterable[Item],
     work: Callable[[int, Item], Awaitable[T]],
+    end: Callable[[], Awaitable[None]],
     *,
     in_flight: int,
     ordered: bool,
@@ -68,6 +69,7 @@ async def mapped(
     finally:
         await _stopped([*begun, *([taking] if taking else [])])
         await source.aclose()
+        await end()
 
 
 async def _stopped(futures: list[asyncio.Future[Any]]) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ogpu.errors import InvalidInput, OGPUError, ResultInvalid, TaskExpired
+from ogpu.errors import ContentError, InvalidInput, OGPUError, ResultInvalid, TaskExpired, WaitTimeout
 from ogpu.protocol.checks import LONGEST_KEY, check_amount, check_key, check_wait
 from ogpu.protocol.results import Wish
 from ogpu.rpc.codec import checked_address
@@ -16,7 +16,7 @@ from ogpu.work.purse import Purse
 if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
-ROOM_FOR_NUMBERS = 30  # characters of a key that numbers are appended to: item and attempt
+ROOM_FOR_NUMBERS = 30  # characters of a key that its kind and numbers are appended to: item and attempt
 MOST_ATTEMPTS = 100
 
 
@@ -24,9 +24,14 @@ MOST_ATTEMPTS = 100
 class Retry:
     """When a task is published again: at most `attempts` in all, after an error of the kinds `on`.
 
-    Another attempt is made only once the one before it can cost no more: expired and its payment taken back,
-    canceled, paid, or left without a response that could be confirmed. With `WaitTimeout` among the kinds, a
-    task that nobody has taken is canceled, and one that somebody has taken is waited for to its end.
+    These may be `TaskExpired`, `ResultInvalid`, `WaitTimeout`, and the content errors. Another attempt is
+    made only once the one before it cannot be paid any more, or was: expired and its payment taken back,
+    canceled, or left without a response that is of use. With `WaitTimeout` among the kinds, a task that
+    nobody has taken is canceled, and one that somebody has taken is waited for to its end.
+
+    The payment of a task that got no response of use stays frozen until its expiry, and counts in the budget.
+    It is taken back then if the work goes on, or when it is done again by its idempotency key. Errors name
+    such tasks in the fact `given_up`, and the log does at the end.
     """
 
     attempts: int = 3
@@ -40,11 +45,16 @@ class Retry:
                 facts={"field": "attempts"},
             )
         kinds = self.on if isinstance(self.on, tuple) else ()
-        if not kinds or not all(isinstance(kind, type) and issubclass(kind, OGPUError) for kind in kinds):
+        if not kinds or not all(map(_says_what_became_of_a_task, kinds)):
             raise InvalidInput(
-                "on must be a tuple of the library's error classes, such as (TaskExpired, ResultInvalid).",
+                "on must be a tuple of TaskExpired, ResultInvalid, WaitTimeout, or other content errors.",
+                hint="After any other error a task may be on its way, and another one would be paid as well.",
                 facts={"field": "on"},
             )
+
+
+def _says_what_became_of_a_task(kind: Any) -> bool:
+    return isinstance(kind, type) and (kind in (TaskExpired, WaitTimeout) or issubclass(kind, ContentError))
 
 
 ONCE = Retry(attempts=1)
@@ -54,6 +64,7 @@ ONCE = Retry(attempts=1)
 class Terms:
     """What every piece of one job has in common."""
 
+    kind: str  # of the call: its keys are apart from others'
     source: str
     function: str
     payment: int
@@ -76,10 +87,10 @@ class Terms:
         check_root(self.key)
 
     def key_of(self, item: int | None, attempt: int) -> str | None:
-        """The idempotency key of one attempt: "job-7/12/1" is the first of item 12."""
+        """The idempotency key of one attempt: "job-7/map/12/1" is the first of item 12."""
         if self.key is None:
             return None
-        return "/".join([self.key, *([] if item is None else [str(item)]), str(attempt)])
+        return "/".join([self.key, self.kind, *([] if item is None else [str(item)]), str(attempt)])
 
 
 def check_root(key: Any) -> None:
