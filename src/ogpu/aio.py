@@ -164,7 +164,7 @@ class AsyncClient(WorkCalls):
         `idempotency_key` the source is published once, and the same call gives its address, now or
         after a year; another call by that key is `IdempotencyConflict`.
         """
-        checks.check_options(nonce, max_retries)
+        checks.check_options(nonce, max_retries, auto_fix_nonce)
         checks.check_key(idempotency_key)
         checks.check_source(source_info)
         options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
@@ -189,7 +189,7 @@ class AsyncClient(WorkCalls):
         With an `idempotency_key` that holds over crashes, processes and time; a task's expiry does not
         count among what must be the same.
         """
-        checks.check_options(nonce, max_retries)
+        checks.check_options(nonce, max_retries, auto_fix_nonce)
         checks.check_key(idempotency_key)
         checks.check_task(task_info)
         options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
@@ -282,7 +282,7 @@ class AsyncClient(WorkCalls):
         Only the task's client or its agent may, while the task is RESPONDED under manual
         confirmation; else `ContractReverted` with the contract's reason.
         """
-        checks.check_options(nonce, max_retries)
+        checks.check_options(nonce, max_retries, auto_fix_nonce)
         checks.check_key(idempotency_key)
         options = SendOptions(nonce, auto_fix_nonce, max_retries, idempotency_key)
         signer = self._keys.signer(private_key)
@@ -323,6 +323,7 @@ class AsyncClient(WorkCalls):
         What this program, or another on the same journal, still waits for is left alone and reported
         (`NonceInUse`) unless `force`.
         """
+        checks.check_type(force, bool, "force")
         signer = self._keys.signer(private_key)
         if address is not None and checked_address(address) != signer.address:
             raise InvalidInput(

@@ -28,6 +28,7 @@ from tests.support.odd import ODD
 from tests.support.world import World
 
 FITTING = 0.8  # of the arguments are of the kind that is asked for
+WAITS = ("timeout", "bidding")  # always given: else a call waits for minutes, as it should
 UNTOUCHED = {"close"}  # nothing could be called after it
 WHOLE = [0, 1, 2, 5, 10**15, 10**16, 10**18, 10**30, 2**63, 2**64 - 1, 2**128, 2**256 - 1]
 BEYOND = [-1, -(2**255), 2**256, 2**300, 10**5000]
@@ -56,7 +57,8 @@ class FuzzedCall:
     arguments: dict[str, Any]
 
     def __call__(self) -> Any:
-        return self.function(**self.arguments)
+        result = self.function(**self.arguments)
+        return list(result) if isinstance(result, Iterator) else result
 
 
 class Pool:
@@ -88,7 +90,7 @@ class Pool:
 
     def value(self, name: str, method: str) -> Any:
         """An argument of that name: mostly one that fits, else anything."""
-        if self._rng.random() > FITTING and name not in ("timeout", "progress"):
+        if self._rng.random() > FITTING and name not in (*WAITS, "progress"):
             return self.odd()
         return self.fitting(name, method)
 
@@ -202,6 +204,17 @@ WHOLES = "amount payment suggested_payment lower upper place first_block last_bl
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(WHOLES.split(), lambda pool, method: pool.whole()),
     **dict.fromkeys(("base_data", "live_data", "data"), lambda pool, method: pool.text()),
+    "function": lambda pool, method: pool.choice("echo", "echo", *TEXTS),
+    "Client.data": lambda pool, method: pool.choice({"n": 1}, {"n": [None]}, {}),
+    "items": lambda pool, method: pool.some(lambda: pool.choice({"n": 1}, {"n": 2}, {1: 2})),
+    "model": lambda pool, method: None,
+    "accept": lambda pool, method: pool.choice("first", "cheapest", "dearest", None),
+    "bidding": lambda pool, method: pool.choice(0, 0.01, -1),
+    "expires_in": lambda pool, method: pool.choice(None, 60, 0, 10**9),
+    "ordered": lambda pool, method: pool.choice(True, False),
+    "in_flight": lambda pool, method: pool.choice(1, 16, 0, 10**9),
+    "budget": lambda pool, method: pool.choice(None, 1, 10**18),
+    "retries": lambda pool, method: None,
     "Client.response": lambda pool, method: pool.response(),
     "Content.data": lambda pool, method: b"bytes",
     "Content.value": lambda pool, method: pool.odd(),
@@ -276,8 +289,6 @@ def calls(world: World, seed: str, count: int, folder: Path) -> Iterator[FuzzedC
         arguments = {
             parameter.name: pool.value(parameter.name, method)
             for parameter in inspect.signature(function).parameters.values()
-            if parameter.default is inspect.Parameter.empty
-            or parameter.name == "timeout"  # else it waits for minutes, as it should
-            or rng.random() < 0.6
+            if parameter.default is inspect.Parameter.empty or parameter.name in WAITS or rng.random() < 0.6
         }
         yield FuzzedCall(method, function, arguments)

@@ -219,6 +219,8 @@ class AsyncContent:
         session = self._open()
         if not isinstance(link, str):
             raise InvalidInput(f"link is {shown(link)}, not a link or a CID.")
+        if not isinstance(allow_unverified, bool):  # "no" would be true
+            raise InvalidInput(f"allow_unverified is {shown(allow_unverified)}; it must be True or False.")
         if allow_unverified and "://" in link and cid_in_link(link) is None:
             receiver = Receiver(sink, None, path=path, progress=progress)
             await get_by_link(link, self._own_origins, limits, receiver, self._resolve)

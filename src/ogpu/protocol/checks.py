@@ -76,8 +76,9 @@ def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def check_options(nonce: Any, max_retries: Any) -> None:
+def check_options(nonce: Any, max_retries: Any, auto_fix_nonce: Any) -> None:
     """How to send: a nonce that can be, or None; and at least one transaction."""
+    check_type(auto_fix_nonce, bool, "auto_fix_nonce")
     if nonce is not None and not (_is_whole(nonce, 0) and nonce <= LAST_NONCE):
         raise InvalidInput(
             f"nonce is {shown(nonce)}; it must be a whole number from 0 to 2**64 - 2, or None.",
