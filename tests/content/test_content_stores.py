@@ -245,6 +245,11 @@ def test_a_link_gives_no_secret_of_the_gateway_away(tmp_path: Path) -> None:
         store = f"folder:{tmp_path}"
         async with AsyncContent(gateway_urls=[gateway], store=store, limits=QUICK) as there:
             assert await there.put_bytes(b"x") == f"https://gateway.example/ipfs/{cid_of(b'x')}"
+        for path in ("secret", "secret/ipfs", "v1/secret/ipfs/"):
+            gateways = [f"https://gateway.example/{path}"]
+            async with AsyncContent(gateway_urls=gateways, store=store, limits=QUICK) as there:
+                assert await there.put_bytes(b"x") == f"ipfs://{cid_of(b'x')}"
+                assert await there.get_bytes(f"ipfs://{cid_of(b'x')}") == b"x"
         options = ContentOptions(store="kubo:http://me:secret@h", gateways=(gateway,))
         assert "secret" not in repr(resolve_options(options))
         async with AsyncContent.of_network(MAINNET, resolve_options(options)) as there:

@@ -176,11 +176,11 @@ def respond(
     value = _result_in(file) if file else None
 
     async def do(client: AsyncClient, sender: str) -> str:
-        from ogpu.content import cid_of, to_json
+        from ogpu.content import cid_of, parse_cid, to_json
 
         data = link
         if data is None and how.dry_run:
-            data = f"{client.network.gateway_url}/{cid_of(to_json(value))}"
+            data = client.content.expected_link(parse_cid(cid_of(to_json(value))))
         elif data is None:
             data = await client.content.put_bytes(to_json(value), "result.json", "application/json")
         return await client.provider(sender).submit_response(task, data, wei, idempotency_key=how.once)

@@ -22,7 +22,7 @@ from ogpu.content.limits import Limits
 from ogpu.content.options import ContentOptions, Folder, KuboNode, parse_store
 from ogpu.content.receiver import Receiver
 from ogpu.content.threads import in_thread, off_loop
-from ogpu.content.urls import gateway_base, public_link, service_url
+from ogpu.content.urls import gateway_base, public_link, service_url, shown_address
 from ogpu.errors import ClientClosed, ConfigurationError, InvalidInput
 from ogpu.networks import Network
 from ogpu.text import shown
@@ -169,6 +169,20 @@ class AsyncContent:
                 link, sink, path=place, allow_unverified=allow_unverified, limits=limits, progress=progress
             )
             return sink.seek(0, os.SEEK_END)
+
+    def check_shared(self) -> None:
+        """`ConfigurationError` when nobody else could fetch what is stored."""
+        if isinstance(self._store, Folder):
+            raise ConfigurationError(
+                "What is published must be had by others, and the content store is a folder of this machine.",
+                hint='Name "kubo:http://127.0.0.1:5001", say, or no store: the network has a service.',
+            )
+
+    def expected_link(self, cid: CID) -> str:
+        """What `put_bytes` will give; a content service may give another."""
+        if self._store is not None or not self._gateways:
+            return self._link_of(cid)
+        return shown_address(self._gateways[0], cid)
 
     async def close(self) -> None:
         """Close the connections; the client cannot be used again."""

@@ -42,7 +42,12 @@ def origin(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
 
 
-def public_link(base: str, cid: CID) -> str:
-    """The same for others to read: without what may be secret in the gateway's own address."""
+def shown_address(base: str, cid: CID) -> str:
+    """The same without the user and the query of the gateway's own address, which may hold a token."""
     parts = urlsplit(gateway_address(base, cid))
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def public_link(base: str, cid: CID) -> str:
+    """A link for others to read; where the gateway's path may hold a token too, one that names no gateway."""
+    return shown_address(base, cid) if urlsplit(base).path == "/ipfs" else f"ipfs://{cid}"

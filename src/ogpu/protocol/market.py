@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
-from ogpu.content import AsyncContent, cid_of, to_json
-from ogpu.content.urls import gateway_base
+from ogpu.content import AsyncContent, cid_of, parse_cid, to_json
 from ogpu.errors import (
     ContractReverted,
     NotJSON,
@@ -138,6 +137,7 @@ class Market:
         call = self._source_call(info, signer.address, metadata)
         if receipt := await self._chain.resume(call, signer, options):
             return self._published(receipt, "SourcePublished", "source")
+        self._content.check_shared()
         await self._check_stake(signer.address)
         gas = await self._chain.gas_of(call, signer.address)
         link = await self._stored(metadata, "imageMetadata.json")
@@ -167,6 +167,7 @@ class Market:
     async def source_params(self, info: SourceInfo, client: str) -> SourceParams:
         """A source's terms, once its metadata is uploaded."""
         checks.check_source(info)
+        self._content.check_shared()
         metadata = to_json(info.metadata())
         link = await self._stored(metadata, "imageMetadata.json")
         return _params_of(info, client, link)
@@ -192,6 +193,7 @@ class Market:
         call = self._task_call(info, source, cid)
         receipt = await self._chain.resume(call, signer, options)
         if receipt is None:
+            self._content.check_shared()
             common = shared or Shared(self._chain, signer.address)
             try:
                 common.begin(call)
@@ -244,6 +246,7 @@ class Market:
 
     async def estimate(self, info: TaskInfo | SourceInfo, sender: str) -> Cost:
         """What publishing it would cost at most, now; raises what publishing would raise."""
+        self._content.check_shared()
         if isinstance(info, SourceInfo):
             checks.check_source(info)
             await self._check_stake(sender)
@@ -277,8 +280,8 @@ class Market:
         return await self._content.put_bytes(document, name, "application/json")
 
     def _expected_link(self, cid: str) -> str:
-        """Where the content service will say that a document is; enough to simulate with."""
-        return f"{gateway_base(self._chain.network.gateway_url)}/{cid}"
+        """Where the store will say that a document is; enough to simulate with."""
+        return self._content.expected_link(parse_cid(cid))
 
     def _published(self, receipt: Receipt, event: str, field: str) -> str:
         return published(receipt, event, field, self._chain.network.contract("NEXUS"))
