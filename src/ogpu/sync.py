@@ -1765,6 +1765,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -1784,6 +1785,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -1802,6 +1804,7 @@ class Client:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -1812,7 +1815,8 @@ class Client:
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
         an attempt has failed and can cost no more. With an `idempotency_key` a program that was
-        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2"."""
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2". `published` is
+        called with each attempt's task as soon as that is published, on the client's own thread."""
         return self._portal.call(
             lambda core: core.run(
                 source,
@@ -1825,6 +1829,7 @@ class Client:
                 accept=accept,
                 bidding=bidding,
                 retries=retries,
+                published=published,
                 idempotency_key=idempotency_key,
                 private_key=private_key,
                 role=role,

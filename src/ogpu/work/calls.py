@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from ogpu.errors import InvalidInput
@@ -91,6 +91,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -110,6 +111,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -128,6 +130,7 @@ class WorkCalls:
         accept: Accept | None = "first",
         bidding: float = BIDDING,
         retries: Retry | None = None,
+        published: Callable[[str], None] | None = None,
         idempotency_key: str | None = None,
         private_key: Key | None = None,
         role: Role | None = None,
@@ -138,7 +141,8 @@ class WorkCalls:
         task's `result`, which also says what is raised. After `timeout` seconds it is `WaitTimeout`: the
         task goes on, and the error says how to come back to it. With `retries` it is published again when
         an attempt has failed and can cost no more. With an `idempotency_key` a program that was
-        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2".
+        killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2". `published` is
+        called with each attempt's task as soon as that is published, on the client's own thread.
         """
         signer = self._keys.signer(private_key, role)
         wish = Wish(model, accept, bidding, signer)
@@ -147,7 +151,7 @@ class WorkCalls:
             "run", source, function, payment, signer, expires_in, timeout, wish, retry, idempotency_key
         )
         try:
-            return (await self._jobs.do(terms, data)).value
+            return (await self._jobs.do(terms, data, published=published)).value
         finally:
             await terms.purse.close()
 
