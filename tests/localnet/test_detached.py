@@ -55,6 +55,29 @@ def test_it_outlives_its_terminal_and_down_stops_it(tmp_path: Path) -> None:
     assert (code, said) == (0, f"No network runs with {file}.\n")
 
 
+def test_programs_are_told_what_runs_and_what_was_stopped(tmp_path: Path) -> None:
+    named = ("--network-file", str(tmp_path / "net.json"), "--json")
+    code, said = ogpu(tmp_path, "up", "--no-provider", "--detach", *named)
+    found = json.loads((tmp_path / "net.json").read_text())
+    expected = {"network_file": named[1], "name": "local", "chain_id": 1337, "process": found["pid"]}
+    assert (code, json.loads(said)) == (0, {**expected, "log": f"{named[1]}.log"})
+    for process in (found["pid"], None):
+        code, said = ogpu(tmp_path, "down", *named)
+        assert code == 0
+        assert json.loads(said) == {"network_file": named[1], "process": process, "removed": False}
+
+
+def test_in_the_foreground_programs_get_one_document_and_events_elsewhere(tmp_path: Path) -> None:
+    with running(tmp_path, "up", "--no-provider", "--network-file", "net.json", "--json") as run:
+        run.until_ready()
+        run.until_said("}\n")
+        told = json.loads(lines(run.said())[0])
+        run.signal(signal.SIGTERM)
+        assert run.end() == 0
+    assert (told["process"], told["log"]) == (run.process.pid, None)
+    assert told["network_file"] == str(run.file)
+
+
 def test_down_stops_one_that_runs_in_the_foreground_or_only_starts(tmp_path: Path) -> None:
     with up(tmp_path, "--no-provider", ready=False) as run:
         wait_until(lambda: run.lock.exists() and run.lock.read_text())

@@ -25,9 +25,9 @@ def say(line: str, *, err: bool = False) -> None:
         pass
 
 
-def report(line: str) -> None:
+def report(line: str, *, err: bool = False) -> None:
     """Show a line of what happens, with the time."""
-    say(f"{time.strftime('%H:%M:%S')}  {line}")
+    say(f"{time.strftime('%H:%M:%S')}  {line}", err=err)
 
 
 class _Lines(logging.Handler):

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from ogpu.errors import AlreadyRunning, LocalNetworkError
 from ogpu.localnet.files import lock_of, writer_of
+from ogpu.localnet.foreground import KEYS
 from ogpu.localnet.network import Options
 from ogpu.localnet.processes import FileLock, terminate
 from ogpu.settings import NETWORK_FILE
@@ -22,8 +24,38 @@ STOP_TIMEOUT = 30.0
 POLL = 0.05
 
 
-def start_detached(options: Options) -> str:
-    """Start a network that outlives us; returns what to tell, once it is ready."""
+@dataclass(frozen=True)
+class Begun:
+    """A network that runs in the background."""
+
+    options: Options
+    process: int
+    log: Path
+
+    def told(self) -> str:
+        """What to tell of it."""
+        named = shlex.quote(str(self.options.network_file))
+        return (
+            f"The network {self.options.name!r} (chain {self.options.chain_id}) runs in the background, "
+            f"process {self.process}.\n"
+            f"Its output goes to {self.log}.\n"
+            f"Use it: export {NETWORK_FILE}={named}\n"
+            f"        {KEYS}\n"
+            f"Stop it: ogpu down --network-file {named}"
+        )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What was there to stop."""
+
+    told: str
+    process: int | None  # that was stopped
+    removed: bool  # whether it left a file that was stale
+
+
+def start_detached(options: Options) -> Begun:
+    """Start a network that outlives us, and wait until it is ready."""
     file = options.network_file
     log = file.with_name(file.name + ".log")
     process = _launch(options, log)
@@ -36,14 +68,7 @@ def start_detached(options: Options) -> str:
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
-    named = shlex.quote(str(file))
-    return (
-        f"The network {options.name!r} (chain {options.chain_id}) runs in the background, "
-        f"process {process.pid}.\n"
-        f"Its output goes to {log}.\n"
-        f"Use it: export {NETWORK_FILE}={named}\n"
-        f"Stop it: ogpu down --network-file {named}"
-    )
+    return Begun(options, process.pid, log)
 
 
 def _launch(options: Options, log: Path) -> subprocess.Popen[bytes]:
@@ -115,8 +140,8 @@ def _reason(log: Path, exit_code: int) -> str:
     return " ".join(lines[-2:]) or f"it ended with exit code {exit_code} and said nothing."
 
 
-def stop_detached(file: Path) -> str:
-    """Stop the network of a network file; returns what to tell."""
+def stop_detached(file: Path) -> Ended:
+    """Stop the network of a network file."""
     lock = FileLock(lock_of(file))
     if not lock.held():
         return _clear(file)
@@ -128,12 +153,12 @@ def stop_detached(file: Path) -> str:
         )
     if not terminate(lock, pid, STOP_TIMEOUT):
         raise LocalNetworkError(f"The network (process {pid}) did not stop within {STOP_TIMEOUT:g} s.")
-    return f"The network of {file} (process {pid}) is stopped."
+    return Ended(f"The network of {file} (process {pid}) is stopped.", pid, False)
 
 
-def _clear(file: Path) -> str:
+def _clear(file: Path) -> Ended:
     """Remove what a dead network left; another file is not ours to remove."""
-    nothing = f"No network runs with {file}."
+    nothing = Ended(f"No network runs with {file}.", None, False)
     if not file.parent.exists():
         return nothing
     lock = FileLock(lock_of(file))
@@ -149,4 +174,4 @@ def _clear(file: Path) -> str:
         file.unlink(missing_ok=True)
     finally:
         lock.release()
-    return f"{nothing} The file was stale and is removed."
+    return Ended(f"{nothing.told} The file was stale and is removed.", None, True)

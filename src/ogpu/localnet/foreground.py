@@ -12,23 +12,29 @@ from ogpu.localnet.network import LocalNetwork, Options
 from ogpu.localnet.signals import Stopped, StopSignals
 from ogpu.settings import NETWORK_FILE
 
+KEYS = """eval "$(ogpu config env)"  (the keys of its accounts)"""
 
-def run_in_foreground(options: Options, say: Callable[[str], None], report: Callable[[str], None]) -> None:
+
+def run_in_foreground(
+    options: Options, ready: Callable[[list[str]], None], report: Callable[[str], None]
+) -> None:
     """Start, tell what runs where, follow it, and stop everything at the end; failures are raised.
 
-    `say` shows a line, `report` one of an event. `Stopped` is raised when a signal came before all was ready.
+    `ready` is told what runs where, in lines, and `report` shows one of an event. `Stopped` is raised when a
+    signal came before all was ready.
     """
-    asyncio.run(_until_stopped(options, say, report))
+    asyncio.run(_until_stopped(options, ready, report))
 
 
-async def _until_stopped(options: Options, say: Callable[[str], None], report: Callable[[str], None]) -> None:
+async def _until_stopped(
+    options: Options, ready: Callable[[list[str]], None], report: Callable[[str], None]
+) -> None:
     started = time.monotonic()
     running = LocalNetwork(options, report)
     with StopSignals() as signals:
         async with contextlib.AsyncExitStack() as stack:
             await signals.first_of(stack.enter_async_context(running))
-            for line in summary(running, options, time.monotonic() - started):
-                say(line)
+            ready(summary(running, options, time.monotonic() - started))
             try:
                 await signals.first_of(running.watch())
             except Stopped:
@@ -50,6 +56,6 @@ def summary(running: LocalNetwork, options: Options, seconds: float) -> list[str
         *(f"  {'client':<12} {account.address}" for account in network.accounts["client"][:1]),
         f"  {'network file':<12} {options.network_file} (holds the accounts' keys)",
         f"Use it: export {NETWORK_FILE}={shlex.quote(str(options.network_file))}",
-        "        export CLIENT_PRIVATE_KEY=…  (in the file: accounts.client[0].private_key)",
+        f"        {KEYS}",
         "Stop it: Ctrl+C",
     ]
