@@ -43,8 +43,5 @@ for method, params in (("evm_increaseTime", [int(sys.argv[1])]), ("evm_mine", []
 END
 }
 
-# A journal for this network: names that one before has used, by --once or idempotency_key, are free here.
-export OGPU_JOURNAL="${XDG_STATE_HOME:-$HOME/.local/state}/ogpu/local-$(_local pid).sqlite3"
-export CLIENT_PRIVATE_KEY=$(key client) PROVIDER_PRIVATE_KEY=$(key provider)
-export MASTER_PRIVATE_KEY=$(key master) AGENT_PRIVATE_KEY=$(key agent)
+eval "$(ogpu config env)"
 CLIENT=$(address client) PROVIDER=$(address provider) MASTER=$(address master) AGENT=$(address agent)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from ogpu.networks import MAINNET
 from tests.cli.conftest import Roles
 from tests.cli.here import Here
+from tests.localnet.commands import running
 
 DOCTOR = ("config", "doctor", "--json")
 
@@ -44,13 +46,15 @@ def test_a_good_network_is_well(roles: Roles, here: Here) -> None:
         "clock",
         *(f"contract {name}" for name in ("NEXUS", "CONTROLLER", "TERMINAL", "VAULT", "MANAGER")),
         *(f"{role} money" for role in ("client", "provider", "master", "agent")),
-        *("content service", "management service", "journal"),
+        "content store",
+        f"gateway {roles.network.document['content']['gateway_url'].removesuffix('/ipfs')}",
+        *("management service", "journal"),
     ]
     assert found["agent key"]["seen"] == f"{roles.agent}, from AGENT_PRIVATE_KEY"
     assert " ms" in found[f"node {url}"]["seen"]
     said = here("config", "doctor", "--write")
     assert (said.code, said.out.splitlines()[-1]) == (0, "All is well.")
-    assert "content service: stored and came back" in said.out
+    assert "content: stored and came back" in said.out
 
 
 def test_without_a_key_it_says_which_variables_to_set(roles: Roles, here: Here) -> None:
@@ -89,11 +93,29 @@ def test_services_that_are_away(roles: Roles, here: Here) -> None:
     away = {"upload_url": "http://127.0.0.1:9/up", "gateway_url": "http://127.0.0.1:9/ipfs"}
     file = changed(roles, content=away, management_url="http://127.0.0.1:9")
     code, found = diagnosis(here, OGPU_NETWORK_FILE=file)
-    assert (code, failures(found)) == (1, {"content service", "management service"})
+    away_ones = {"content store", "gateway http://127.0.0.1:9", "management service"}
+    assert (code, failures(found)) == (1, away_ones)
     said = here("config", "doctor", "--write", OGPU_NETWORK_FILE=file)
     assert said.code == 1
-    assert "FAIL  content service: " in said.out
-    assert said.out.splitlines()[-1] == "2 of 18 checks failed."
+    assert "FAIL  content: " in said.out
+    assert said.out.splitlines()[-1] == "4 of 20 checks failed."
+
+
+def test_a_store_and_gateways_of_ones_own_are_looked_at(roles: Roles, here: Here, tmp_path: Path) -> None:
+    code, found = diagnosis(here, OGPU_CONTENT_STORE="kubo:http://user:hunter2@127.0.0.1:9")
+    assert (code, failures(found)) == (1, {"content store"})
+    assert "OGPU_CONTENT_STORE" in found["content store"]["todo"]
+    assert "hunter2" not in json.dumps(found)
+    code, found = diagnosis(here, OGPU_CONTENT_GATEWAYS="http://127.0.0.1:9/ipfs")
+    assert (code, failures(found)) == (1, {"gateway http://127.0.0.1:9"})
+    code, found = diagnosis(here, OGPU_CONTENT_STORE=f"folder:{tmp_path}/content")
+    assert (code, found["content store"]["warning"]) == (0, True)
+    assert "Providers cannot read it" in found["content store"]["todo"]
+    (tmp_path / "file").touch()
+    code, found = diagnosis(here, OGPU_CONTENT_STORE=f"folder:{tmp_path}/file")
+    assert (code, failures(found)) == (1, {"content store"})
+    code, found = diagnosis(here, OGPU_CONTENT_STORE="ftp:somewhere")
+    assert (code, failures(found)) == (1, {"content settings"})
 
 
 def test_a_clock_behind_the_chain(roles: Roles, here: Here) -> None:
@@ -146,6 +168,38 @@ def test_settings_are_shown_without_secrets(roles: Roles, here: Here) -> None:
         "local": True,
     }
     assert here.json("config", "show", "--network", "mainnet")["chain_id"] == 1071
+
+
+def test_a_shell_takes_the_keys_of_a_local_network_and_of_no_other(roles: Roles, here: Here) -> None:
+    keys = {f"{role.upper()}_PRIVATE_KEY": roles.network.key(role) for role in roles.keys}
+    found = here.json("config", "env", OGPU_JOURNAL="")
+    journal = found["variables"].pop("OGPU_JOURNAL")
+    assert found["network"] == "local"
+    assert set(found["variables"]) == set(keys)
+    assert all(found["variables"][name] == key for name, key in keys.items())
+    assert here.json("config", "env", OGPU_JOURNAL=journal)["variables"]["OGPU_JOURNAL"] == journal
+    assert "OGPU_JOURNAL" not in here.told("config", "env", OGPU_JOURNAL="mine.sqlite3")
+    accounts = roles.network.document["accounts"]
+    turned = {**accounts, "client": accounts["client"][::-1]}
+    another = here.json("config", "env", OGPU_NETWORK_FILE=changed(roles, accounts=turned), OGPU_JOURNAL="")
+    assert another["variables"]["OGPU_JOURNAL"] != journal
+    script = 'eval "$1"; test "$CLIENT_PRIVATE_KEY $AGENT_PRIVATE_KEY" = "$2"'
+    expected = f"{keys['CLIENT_PRIVATE_KEY']} {keys['AGENT_PRIVATE_KEY']}"
+    subprocess.run(["sh", "-c", script, "sh", here.told("config", "env"), expected], check=True, env={})
+    for changes, reason in (
+        ({"accounts": {}}, "made no accounts"),
+        ({"rpc_urls": ["https://example.org/rpc"]}, "has its node at https://example.org"),
+        ({"rpc_urls": [roles.network.url, "http://10.0.0.1"], "accounts": accounts}, "http://10.0.0.1"),
+    ):
+        error = here.refused(2, "config", "env", OGPU_NETWORK_FILE=changed(roles, **changes))
+        assert reason in error["message"]
+    assert "is not set" in here.refused(2, "config", "env", OGPU_NETWORK_FILE="")["message"]
+
+
+def test_keys_are_not_printed_on_a_terminal(roles: Roles, tmp_path: Path) -> None:
+    with running(tmp_path, "config", "env", terminal=True) as run:
+        assert run.end() == 2
+        assert 'eval "$(ogpu config env)"' in run.said()
 
 
 def test_a_network_file_that_is_broken_is_told(roles: Roles, here: Here) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -13,18 +17,22 @@ from ogpu.cli.options import AsJSON, Place, Reading, command
 from ogpu.cli.output import aligned, facts, show, show_json
 from ogpu.cli.screen import say
 from ogpu.cli.session import carried_out
+from ogpu.errors import ConfigurationError, InvalidInput
 from ogpu.networks import Network, redact
 from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.cli.doctor import Finding
 
+OWN_JOURNALS = "local-*.sqlite3"  # in the state folder
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def config() -> None:
-    """Networks and settings, and whether they work. Keys are never shown."""
+    """Networks and settings, and whether they work. Only env prints keys, those of a local network."""
 
 
 @app.command("show", short_help="Show the settings that commands use.")
@@ -74,17 +82,61 @@ def networks(as_json: AsJSON = False) -> None:
     show(aligned(rows))
 
 
+@app.command("env", short_help="Print a local network's keys for a shell to take.")
+@command
+def env(as_json: AsJSON = False) -> None:
+    """Print the keys that a local network made, the first of each role, as lines for a shell: eval "$(ogpu
+    config env)"; and a journal for it alone, unless one is set. The network is that of OGPU_NETWORK_FILE; any
+    other has no keys to print.
+    """
+    if sys.stdout.isatty():
+        raise InvalidInput(
+            "This prints private keys, and standard output is a terminal.",
+            hint='Have the shell take them: eval "$(ogpu config env)"',
+        )
+    network = _local_network()
+    found = {settings.ROLE_KEYS[role]: each[0].private_key for role, each in network.accounts.items() if each}
+    own, now = _own_journal(network), settings.journal()
+    if now is None or Path(now).match(OWN_JOURNALS):  # one that somebody chose stays
+        found[settings.JOURNAL] = str(own)
+    if as_json:
+        show_json({"network": network.name, "variables": found})
+    else:
+        show(f"export {name}={shlex.quote(key)}" for name, key in found.items())
+
+
+def _own_journal(network: Network) -> Path:
+    """A journal for one local network: names that one before has used are free in it."""
+    first = next(each[0].address for each in network.accounts.values() if each)
+    return settings.state_folder() / OWN_JOURNALS.replace("*", first[2:14].lower())
+
+
+def _local_network() -> Network:
+    """The network of `ogpu up` that the settings name."""
+    from ogpu.networks import load_network_file
+
+    file, hint = settings.network_file(), "Start one with `ogpu up`, and set OGPU_NETWORK_FILE as it says."
+    if file is None:
+        raise ConfigurationError(f"{settings.NETWORK_FILE} is not set: no local network is named.", hint=hint)
+    network = load_network_file(file)
+    outside = [url for url in network.rpc_urls if urlsplit(url).hostname not in LOOPBACK]
+    if outside or not any(network.accounts.values()):
+        why = f"has its node at {redact(outside[0])}" if outside else "made no accounts"
+        raise ConfigurationError(f"The network of {file} is not a local one: it {why}.", hint=hint)
+    return network
+
+
 @app.command("doctor", short_help="Check keys, nodes, services, clock and journal.")
 @command
 def doctor(
     how: Reading,
     journal: Place = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Also store a line with the content service, and fetch it.")
+        bool, typer.Option("--write", help="Also store a line in the content store, and fetch it.")
     ] = False,
 ) -> None:
-    """Check everything that commands need: keys, nodes, chain id, contracts, money, clock, content and
-    management services, journal; and say what to do. The exit code is 1 when something fails.
+    """Check everything that commands need: keys, nodes, chain id, contracts, money, clock, content store and
+    gateways, management service, journal; and say what to do. The exit code is 1 when something fails.
     """
     from ogpu.cli.doctor import findings
     from ogpu.networks import resolve_network

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0  # seconds for each request
 CLOCK_SLACK = 60  # seconds that the clock may be ahead of the chain's, or the chain's ahead of it
 NO_TASK = "0x" + "0" * 39 + "1"  # an address where there is no task, to ask a service by
+CONTENT_TODO = f"Try again later, or name another store: {settings.CONTENT_STORE}."
+GATEWAY_TODO = f"Try again later, or name other gateways: {settings.CONTENT_GATEWAYS}."
 PROBE = b"ogpu config doctor --write\n"
 
 
@@ -46,12 +48,17 @@ async def findings(network: Network, journal: str | Path, write: bool) -> AsyncI
         finding = await node(network, url)
         reachable = reachable or finding.ok
         yield finding
-    client = AsyncClient(network, timeout=TIMEOUT, journal=":memory:")  # not opened: to look is not to send
+    try:
+        client = AsyncClient(network, timeout=TIMEOUT, journal=":memory:")  # not opened: only to look
+    except OGPUError as error:
+        yield Finding("content settings", False, error.message, error.hint or CONTENT_TODO)
+        return
     try:
         if reachable:
             async for finding in on_chain(client, addresses):
                 yield finding
-        yield await content(client, write)
+        async for finding in content(client, write):
+            yield finding
         yield await management(client)
     finally:
         await client.close()
@@ -166,21 +173,46 @@ async def _money(client: AsyncClient, role: str, address: str) -> Finding:
     return Finding(f"{role} money", True, seen)
 
 
-async def content(client: AsyncClient, write: bool) -> Finding:
-    """The content service: whether something stored comes back, or only whether anybody is there."""
-    if not write:
-        return await _answers("content service", client.network.gateway_url, "--write stores a line there")
+async def content(client: AsyncClient, write: bool) -> AsyncIterator[Finding]:
+    """The content store and each gateway: whether somebody is there, or whether what is stored comes back."""
+    from ogpu.content.options import Folder, KuboNode, parse_store, resolve_options
+
+    options = resolve_options(None)
+    match parse_store(options.store):
+        case KuboNode() as node:
+            yield await _answers("content store", f"{node.url}/version", CONTENT_TODO, "POST")
+        case Folder() as folder:
+            yield _folder(folder.path)
+        case None:
+            yield await _answers("content store", client.network.upload_url, CONTENT_TODO)
+    for url in (client.network.gateway_url, *options.gateways):
+        yield await _answers(f"gateway {redact(url)}", url, GATEWAY_TODO)
+    if write:
+        yield await _stored(client)
+
+
+def _folder(path: Path) -> Finding:
+    """A folder in place of a service: it must be writable, and nobody else can read it."""
+    inner = _existing(path)
+    if not (inner.is_dir() and os.access(inner, os.W_OK)):
+        todo = f"Mend that, or change {settings.CONTENT_STORE}."
+        return Finding("content store", False, f"{path} is no folder that can be written", todo)
+    todo = f"Providers cannot read it: unset {settings.CONTENT_STORE} to publish sources and tasks."
+    return Finding("content store", True, f"the folder {path}", todo, warning=True)
+
+
+async def _stored(client: AsyncClient) -> Finding:
+    """Whether something stored comes back."""
     started = time.monotonic()
     try:
         link = await client.content.put_bytes(PROBE, "doctor.txt", "text/plain")
         came = await client.content.get_bytes(link)
     except ContentError as error:
-        todo = error.hint or "Try again later, or name another store or gateway: OGPU_CONTENT_STORE."
-        return Finding("content service", False, error.message, todo)
+        return Finding("content", False, error.message, error.hint or CONTENT_TODO)
     milliseconds = (time.monotonic() - started) * 1000
     if came != PROBE:  # checked by its CID before, too
-        return Finding("content service", False, "what came back is not what was stored", "Use another one.")
-    return Finding("content service", True, f"stored and came back in {milliseconds:.0f} ms")
+        return Finding("content", False, "what came back is not what was stored", "Use another store.")
+    return Finding("content", True, f"stored and came back in {milliseconds:.0f} ms")
 
 
 async def management(client: AsyncClient) -> Finding:
@@ -189,7 +221,7 @@ async def management(client: AsyncClient) -> Finding:
     return await _answers("management service", f"{client.network.management_url}/api/tasks/{NO_TASK}", todo)
 
 
-async def _answers(check: str, url: str, todo: str) -> Finding:
+async def _answers(check: str, url: str, todo: str, method: str = "GET") -> Finding:
     """Whether an HTTP server answers at all; what it answers does not matter."""
     import aiohttp
 
@@ -197,7 +229,7 @@ async def _answers(check: str, url: str, todo: str) -> Finding:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session,
-            session.get(url, allow_redirects=False) as response,
+            session.request(method, url, allow_redirects=False) as response,
         ):
             status = response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
