@@ -108,7 +108,11 @@ def test_under_first_response_the_first_answer_is_paid_in_full(
     here.told("provider", "register", source, "--env", "cpu")
     task = here.json(*task_of(source))["task"]
     here.told("provider", "attempt", task, "--price", "1wei")
-    here.told("provider", "respond", task, "--price", "1wei", "--link", "https://example.org/1")
+    Path("result.json").write_text('{"text": "hello"}')
+    answer = ("provider", "respond", task, "--price", "1wei", "--file", "result.json")
+    assert here.json(*answer)["payment"] == 1
+    result = here.json("task", "result", task)
+    assert (result["payment"], result["paid"]) == (1, COIN // 100)
     shown = here.json("task", "show", task)
     assert (shown["status"], shown["winning_provider"]) == ("finalized", provider)
     assert here.json("vault", "account", provider)["earned"] == COIN // 100
@@ -181,10 +185,12 @@ def test_an_agent_acts_for_a_client_and_for_a_master(
     roles: Roles, here: Here, source: str, provider: str
 ) -> None:
     assert here("agent", "check", roles.client, roles.agent).code == 1
+    assert here.json("agent", "ls") == {"account": roles.client, "agents": []}
     for role in ("client", "master"):
         here.told("agent", "set", roles.agent, "--role", role)
     assert here.json("agent", "check", roles.client, roles.agent)["named"] is True
-    assert here.json("master", "agents")["agents"] == [roles.agent]
+    for listed in (("agent", "ls"), ("agent", "ls", roles.master), ("master", "agents")):
+        assert here.json(*listed)["agents"] == [roles.agent], listed
     task = here.json(*task_of(source))["task"]
     by_agent = ("--role", "agent", "--provider", provider)
     here.told("provider", "register", source, "--env", "cpu", *by_agent)

@@ -7,7 +7,10 @@ import os
 import re
 import shlex
 import signal
+import socket
 from pathlib import Path
+
+from eth_account import Account
 
 from tests.cli.here import Here
 from tests.localnet.commands import Run, lines, ogpu, running
@@ -116,29 +119,73 @@ def test_ctrl_c_while_it_is_sent_says_that_the_journal_has_it(
     assert here.json("tx", "recover") == []
 
 
-def test_ctrl_c_of_many_says_the_command_that_goes_on_with_the_rest(
+def test_the_same_command_goes_on_however_the_one_before_ended(
     bare: RunningNetwork, here: Here, tmp_path: Path
 ) -> None:
     source = source_of(here)
     (tmp_path / "items.txt").write_text("one\ntwo\n")
     terms = ("--source", source, "--function", "echo", "--payment", "0.01ogpu", "--expires", "30m")
-    with running(tmp_path, "task", "map", "items.txt", *terms, "--yes") as run:
-        wait_until(lambda: len(here.json("task", "ls", "--source", source)) == 2, what="the publishes")
-        run.group(signal.SIGINT)
-        assert run.end() == 130
-        said = lines(run.said())
-    assert said[0] == "Interrupted. 0 of 2 items are done; tasks that are published go on."
-    again = shlex.split(said[1].removeprefix("Go on with the rest: "))
-    assert again[:4] == ["ogpu", "task", "map", "items.txt"]
-    assert again[-2] == "--once"
-    going_on = here(*again[1:], "--yes", "--timeout", "0s", "--json")
+    command = ("task", "map", "items.txt", *terms)
+
+    def published() -> int:
+        return len(here.json("task", "ls", "--source", source))
+
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        with running(tmp_path, *command, "--yes") as run:
+            if number == signal.SIGKILL:
+                wait_until(lambda: published() == 2, what="the publishes")
+            else:
+                run.until_said("Goes on with the run that was begun before")
+            run.signal(number)
+            assert run.process.wait(60) == (-9 if number == signal.SIGKILL else 130)
+            said = lines(run.said())
+        if number != signal.SIGKILL:
+            assert said[-2] == "Interrupted. 0 of 2 items are done; tasks that are published go on."
+            assert said[-1] == f"Go on with the rest: {shlex.join(['ogpu', *command])}"
+    going_on = here(*command, "--yes", "--timeout", "0s", "--json")
     assert going_on.code == 1
     told = [json.loads(line) for line in going_on.out.splitlines()]
     assert [(each["item"], each["error"]["kind"]) for each in told] == [
         (0, "WaitTimeout"),
         (1, "WaitTimeout"),
     ]
-    assert len(here.json("task", "ls", "--source", source)) == 2
+    assert published() == 2
+    new = here(*command, "--yes", "--timeout", "0s", "--again")
+    assert re.match("A new run: --once map-[0-9a-f]{16} in place of --again goes on with it.", new.err)
+    assert published() == 4
+    name = new.err.split()[4]
+    assert here(*command, "--yes", "--timeout", "0s", "--once", name).code == 1
+    assert published() == 4
+    assert here.refused(2, *command, "--yes", "--again", "--once", name)["kind"] == "InvalidInput"
+
+
+def test_ctrl_c_while_the_cost_is_asked_for_says_that_nothing_was_sent(
+    bare: RunningNetwork, here: Here, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (tmp_path / "silent.json").write_text(json.dumps({**bare.document, "rpc_urls": [url]}))
+        silenced = {"OGPU_NETWORK_FILE": "silent.json"}
+        command = ("vault", "deposit", "1ogpu", "--role", "client", "--dry-run")
+        with running(tmp_path, *command, terminal=True, variables=silenced) as run:
+            run.until_said("Asking what it costs")
+            press(run, "\x03")
+            assert run.end() == 130
+            assert "Interrupted. Nothing was sent." in run.said()
+
+
+def test_a_password_is_asked_for_once(working: RunningNetwork, here: Here, tmp_path: Path) -> None:
+    content = Account.encrypt(bytes.fromhex(working.key()[2:]), "pass", kdf="scrypt", iterations=2)
+    (tmp_path / "key.json").write_text(json.dumps(content))
+    (tmp_path / "key.json").chmod(0o600)
+    command = ("task", "run", "--file", job(source_of(here)), "--key-from", "key.json", "--yes")
+    with running(tmp_path, *command, terminal=True) as run:
+        run.until_said("Password")
+        press(run, "pass\r")
+        assert run.end() == 0
+        said = plain(run.said())
+    assert said.count("Password") == 1
+    assert '"text": "hello"' in said
 
 
 def test_content_commands_no_terminal_and_bytes_are_not_shown_on_one(
@@ -169,7 +216,8 @@ def test_results_go_where_stdout_goes_though_progress_is_shown(
         told = (tmp_path / "out").read_text() if target else plain(said)
         assert re.findall(r"^\{.*\}$", told, re.MULTILINE) == ['{"text": "one"}', '{"text": "two"}']
         assert ('{"text"' in said) != progress
-        assert bool(SPINNER.search(said)) == progress
+        assert SPINNER.search(said)
+        assert "0 of 2 items are done" in said
         assert "2 of 2 items have a result." in said
 
 

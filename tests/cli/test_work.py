@@ -31,7 +31,7 @@ def test_run_gives_the_checked_result_and_pays_once(working: RunningNetwork, her
     found = here.json(*arguments)
     assert found["result"] == {"text": "hello"}
     assert found["provider"] == working.address("provider")
-    assert found["price"] <= COIN // 100
+    assert found["payment"] == found["paid"] <= COIN // 100
     assert here.json(*arguments) == found
     assert json.loads(here.told(*arguments)) == {"text": "hello"}
     assert len(here.json("task", "ls", "--source", source)) == 1
@@ -41,7 +41,9 @@ def test_run_gives_the_checked_result_and_pays_once(working: RunningNetwork, her
         "confirmed",
         True,
     )
-    assert here.json("task", "result", found["task"]) == found
+    result = ("task", "result", found["task"])
+    for more in ((), ("--accept", "first"), ("--accept", "cheapest", "--dry-run")):  # nothing is to be sent
+        assert json.loads(here.told(*result, *more, "--json")) == found
     explained = here.json("task", "explain", found["task"])
     assert explained["task"]["status"] == "finalized"
     assert explained["reasons"]
@@ -55,7 +57,7 @@ def test_map_gives_a_line_an_item_and_goes_on_by_its_name(here: Here, source: st
     said = here.told(*arguments)
     assert [json.loads(line)["text"] for line in said.splitlines()] == texts
     assert "\x1b" not in said
-    again = here.told(*arguments, "--json").splitlines()
+    again = here.told(*arguments, "--json", "--accept", "cheapest", "--bidding", "1s").splitlines()
     assert [json.loads(line) for line in again] == [
         {"item": place, "result": {"text": text}} for place, text in enumerate(texts)
     ]
@@ -87,6 +89,30 @@ def test_map_tells_which_item_failed_and_stays_within_its_budget(
     said = here("task", "map", "items.jsonl", "--function", "echo", *terms, "--budget", "0.001ogpu")
     assert (said.code, json.loads(said.err)["error"]["kind"]) == (1, "BudgetExceeded"), said
     assert len(here.json("task", "ls", "--source", source)) == 2
+
+
+def test_another_attempt_is_allowed_and_tells_its_task(here: Here, source: str) -> None:
+    arguments = ("task", "run", *asked(source), "--attempts", "2", "--yes", "--once", "tried")
+    found = here.json(*arguments)
+    assert found["result"] == {"text": "hello"}
+    assert here.json("task", "show", found["task"])["status"] == "finalized"
+    assert here.json(*arguments) == found
+    assert here.refused(2, *arguments[:-4], "--attempts", "0")["kind"] == "UsageError"
+    (listed,) = here.json("task", "ls", "--source", source)
+    assert listed["address"] == found["task"]
+
+
+def test_what_a_run_costs_at_most_has_all_its_transactions(here: Here, source: str, tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text("one\ntwo\n")
+    plan = here.json("task", "run", *asked(source), "--dry-run")
+    assert plan["at_most"] == plan["total"] + plan["confirming"]
+    assert plan["confirming"] == plan["gas_cost"] > 0
+    many = here.json("task", "map", "items.txt", *asked(source)[:-2], "--attempts", "3", "--dry-run")
+    assert many["times"] == 6
+    assert many["at_most"] == 6 * (many["total"] + many["confirming"])
+    only = here.json("task", "publish", *asked(source), "--dry-run")
+    assert (only["confirming"], only["at_most"]) == (0, only["total"])
+    assert "pay later  at most 0.00" in here.told("task", "run", *asked(source), "--dry-run")
 
 
 def test_content_is_stored_fetched_and_verified(working: RunningNetwork, here: Here, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ogpu.cli.accounts import Address, Looking, address_of
+from ogpu.cli.exits import Exit
 from ogpu.cli.options import Reading, Sending, command
-from ogpu.cli.output import show_json
+from ogpu.cli.output import show, show_json
 from ogpu.cli.screen import say
 from ogpu.cli.session import Act, done, read, send
 
@@ -62,7 +64,41 @@ def check(how: Reading, account: Account, agent: Agent) -> None:
     else:
         say(f"{agent} does not act for {account}.")
     if not (named or acts):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command("ls", short_help="List the agents that were named.")
+@command
+def ls(
+    how: Looking,
+    address: Address = None,
+    from_block: Annotated[
+        int, typer.Option("--from-block", min=0, metavar="N", help="Look at the events from this block on.")
+    ] = 0,
+) -> None:
+    """List the agents that an account has named and not unset, from the chain's events. A long chain takes
+    a while: --from-block shortens that.
+    """
+    show_agents(how, address_of(address, how.role), from_block)
+
+
+def show_agents(how: Reading, account: str, from_block: int) -> None:
+    """Show whom an account lets act for it."""
+
+    async def work(client: AsyncClient) -> list[str]:
+        from ogpu.events import AgentSet
+
+        named: dict[str, bool] = {}
+        for event in await client.terminal.events(AgentSet, from_block):
+            if event.account == account:
+                named[event.agent] = event.value
+        return [agent for agent, value in named.items() if value]
+
+    found = read(how, work, "Reading events …")
+    if how.as_json:
+        show_json({"account": account, "agents": found})
+    else:
+        show(found or [f"{account} has named no agents."])
 
 
 def _set(how: Sending, agent: str, value: bool) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ogpu.cli.exits import Exit
 from ogpu.cli.screen import logging_to, say
 from ogpu.errors import ConfigurationError
 
@@ -56,7 +57,7 @@ def demo(
     else:
         _show(outcomes, totals)
     if not all(outcome.verified for outcome in outcomes):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 def _done(texts: Sequence[str]) -> tuple[list[Outcome], Totals]:

@@ -33,7 +33,7 @@ class Exit(IntEnum):
     USAGE = 2, "Options, files or settings are wrong, or nobody agreed to it; nothing was sent."
     NOT_FOUND = 3, "What was asked for is not there."
     NOT_YET = 4, "It did not happen in time; it still may. The same command can be run again."
-    INTERRUPTED = 130, "Ctrl+C. What was sent goes on."
+    INTERRUPTED = 130, "Ctrl+C, SIGTERM or a closed terminal. What was sent goes on."
 
 
 def exit_of(error: OGPUError) -> Exit:

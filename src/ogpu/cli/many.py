@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
+import hashlib
+import json
 import secrets
 import shlex
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogpu.cli.amounts import amount_of, duration_of, ogpu
+from ogpu.cli.amounts import amount_of, ogpu
 from ogpu.cli.exits import Exit
 from ogpu.cli.failures import error_document
+from ogpu.cli.jobs import Job, Taking
 from ogpu.cli.options import Sending, command
 from ogpu.cli.output import json_text, show_json
 from ogpu.cli.screen import say
 from ogpu.cli.session import Act, interrupted, send
-from ogpu.cli.task import Expires, Function, Payment, Source
-from ogpu.cli.terms import map_file, task_terms
-from ogpu.cli.work import Accept, Timeout
+from ogpu.cli.terms import Given, map_file
 from ogpu.cli.work import app as app  # one more command of the same group
-from ogpu.errors import OGPUError
+from ogpu.errors import InvalidInput, OGPUError
 from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
+    from ogpu.cli.moving import Moving
     from ogpu.cli.schemas import MapFile
+
+IN_FLIGHT = 16
 
 
 class Format(StrEnum):
@@ -39,13 +44,46 @@ class Format(StrEnum):
     text = "text"
 
 
-ITEMS = "ITEMS"
-IN_FLIGHT = 16
+@dataclass(frozen=True)
+class ManyJobs(Job):
+    """Many tasks: an item each."""
+
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="The terms as YAML or JSON, also with items."),
+    ] = None
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="Of ITEMS. Default: by its name; .txt is text, .json and .yaml lists."),
+    ] = None
+    field: Annotated[
+        str, typer.Option("--field", metavar="NAME", help="The data's field that a line of text becomes.")
+    ] = "text"
+    in_flight: Annotated[
+        int, typer.Option("--in-flight", min=1, max=10_000, metavar="N", help="Tasks at the same time.")
+    ] = IN_FLIGHT
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="AMOUNT", help="Payments and gas together, at most.")
+    ] = None
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin a new run, and pay again, though it was begun before.")
+    ] = False
+
+    def terms(self, items: Path | None) -> MapFile:
+        """The tasks, checked."""
+        given: Given = self.given()
+        if items is not None:
+            from ogpu.cli.items import read_items
+
+            given["items"] = read_items(items, self.form.value if self.form else None, self.field)
+        return map_file(self.file, given)
 
 
 @app.command("map", short_help="Run a function on many items.")
 @command
 def map_(
+    jobs: ManyJobs,
+    taking: Taking,
     how: Sending,
     items: Annotated[
         Path | None,
@@ -55,81 +93,41 @@ def map_(
             show_default=False,
         ),
     ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="The terms as YAML or JSON, also with items."),
-    ] = None,
-    source: Source = None,
-    function: Function = None,
-    payment: Payment = None,
-    expires: Expires = None,
-    form: Annotated[
-        Format | None,
-        typer.Option("--format", help="Of ITEMS. Default: by its name; .txt is text, .json and .yaml lists."),
-    ] = None,
-    field: Annotated[
-        str, typer.Option("--field", metavar="NAME", help="The data's field that a line of text becomes.")
-    ] = "text",
-    in_flight: Annotated[
-        int, typer.Option("--in-flight", min=1, max=10_000, metavar="N", help="Tasks at the same time.")
-    ] = IN_FLIGHT,
-    budget: Annotated[
-        str | None, typer.Option("--budget", metavar="AMOUNT", help="Payments and gas together, at most.")
-    ] = None,
-    retries: Annotated[
-        int, typer.Option("--attempts", min=1, max=100, metavar="N", help="Publishes for one item, at most.")
-    ] = 1,
-    timeout: Timeout = None,
-    accept: Annotated[
-        Accept, typer.Option("--accept", help="Which response is taken and paid.")
-    ] = Accept.first,
 ) -> None:
     """Run a function of a service on many items, each a task: published, waited for, checked and paid. Their
     results are shown in the items' order, a line of JSON each; --json tells the item and its error as
-    well. The exit code is 0 when every item has a result. With --once it goes on where it was.
+    well. The exit code is 0 when every item has a result. The same command again goes on where it was, and
+    pays for nothing twice; --again begins anew.
     """
-    given = task_terms(source, function, None, payment, expires)
-    if items is not None:
-        from ogpu.cli.items import read_items
-
-        given["items"] = read_items(items, form.value if form else None, field)
-    terms = map_file(file, given)
-    limit = None if budget is None else amount_of(budget, "--budget")
-    seconds = math.inf if timeout is None else duration_of(timeout, "--timeout")
-    root = how.once or f"map-{secrets.token_hex(4)}"
-    _Run(how, terms, root, limit, seconds, in_flight, retries, accept).run()
+    if jobs.again and how.once:
+        raise InvalidInput("--again and --once both say which run it is.", hint="Give one of them.")
+    _Run(how, jobs, taking, jobs.terms(items)).run()
 
 
 class _Run:
     """One run over all items."""
 
-    def __init__(
-        self,
-        how: Sending,
-        terms: MapFile,
-        root: str,
-        budget: int | None,
-        timeout: float,
-        in_flight: int,
-        attempts: int,
-        accept: Accept,
-    ) -> None:
-        self._how, self._terms, self._root = how, terms, root
-        self._budget, self._timeout, self._in_flight = budget, timeout, in_flight
-        self._attempts, self._accept = attempts, accept
+    def __init__(self, how: Sending, jobs: ManyJobs, taking: Taking, terms: MapFile) -> None:
+        self._how, self._jobs, self._taking, self._terms = how, jobs, taking, terms
+        self._budget = None if jobs.budget is None else amount_of(jobs.budget, "--budget")
+        self._timeout, self._bidding = taking.seconds, taking.bid_seconds
+        self._root = how.once or (f"map-{secrets.token_hex(8)}" if jobs.again else "")  # else made of it all
+        self._told = bool(how.once)
         self._done = self._failed = 0
+        self._line: Moving | None = None
 
     def run(self) -> None:
         """Do it, and end with the exit code."""
         terms, count = self._terms, len(self._terms.items)
-        most = ogpu(terms.payment * count * self._attempts)
+        times = count * self._taking.attempts
         act = Act(
-            f"Run {printable(terms.function, 60)!r} on {count} items for up to {most}",
+            f"Run {printable(terms.function, 60)!r} on {count} items for up to {ogpu(terms.payment * times)}",
             self._all,
             "client",
             asks=True,
-            times=count * self._attempts,
-            shows_itself=True,
+            times=times,
+            confirms=True,
+            line=self._take_line,
             tells=self._interrupted,
         )
         send(self._how, act)
@@ -138,32 +136,71 @@ class _Run:
         if self._failed:
             raise typer.Exit(Exit.FAILED)
 
-    async def _all(self, client: AsyncClient, _: str) -> None:
+    async def _all(self, client: AsyncClient, sender: str) -> None:
         from ogpu.work.terms import Retry
 
         terms = self._terms
+        await self._find_root(client, sender)
         results = client.map(
             terms.source,
             terms.function,
             terms.items,
             payment=terms.payment,
             return_exceptions=not client.chain.transactions.policy.dry_run,
-            in_flight=self._in_flight,
+            in_flight=self._jobs.in_flight,
             budget=self._budget,
             timeout=self._timeout,
             expires_in=terms.expires_in,
-            accept=self._accept.value,
-            retries=Retry(attempts=self._attempts),
+            accept=self._taking.accept.value,
+            bidding=self._bidding,
+            retries=Retry(attempts=self._taking.attempts),
             idempotency_key=self._root,
         )
         async for result in results:
             self._show(result)
+
+    async def _find_root(self, client: AsyncClient, sender: str) -> None:
+        """The name of the run: by whom, where, what. So the same command, also after a crash that nobody saw,
+        goes on with the same tasks, and says so.
+        """
+        transactions = client.chain.transactions
+        if not self._root:
+            terms = self._terms
+            asked = [terms.source.lower(), terms.function, terms.payment, terms.expires_in, terms.items]
+            told = json.dumps([await transactions.context.chain(), sender, *asked], sort_keys=True)
+            self._root = f"map-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        if self._told:
+            return
+        self._told = True
+        if self._jobs.again:
+            say(f"A new run: --once {self._root} in place of --again goes on with it.", err=True)
+            return
+        for item in range(min(len(self._terms.items), self._jobs.in_flight)):  # what was begun first
+            if await transactions.knows(f"{self._root}/map/{item}/1"):
+                told = "Goes on with the run that was begun before, and pays for nothing twice."
+                say(f"{told} --again begins a new one.", err=True)
+                break
+
+    def _take_line(self, line: Moving | None) -> None:
+        self._line = line
+        self._count()
+
+    def _count(self) -> None:
+        """Say how far it is, on a terminal."""
+        if self._line is not None:
+            failed = f", {self._failed} failed" if self._failed else ""
+            self._line(f"{self._done} of {len(self._terms.items)} items are done{failed} …")
 
     def _show(self, result: Any) -> None:
         """One item's result, or its error."""
         item, self._done = self._done, self._done + 1
         error = result if isinstance(result, OGPUError) else None
         self._failed += error is not None
+        with self._line.aside() if self._line else contextlib.nullcontext():
+            self._write(item, result, error)
+        self._count()
+
+    def _write(self, item: int, result: Any, error: OGPUError | None) -> None:
         if self._how.as_json:
             told = {"error": error_document(error)} if error else {"result": result}
             show_json({"item": item, **told})
@@ -173,8 +210,8 @@ class _Run:
             say(f"Item {item}: {error.message}", err=True)
 
     def _interrupted(self) -> typer.Exit:
-        """Say after Ctrl+C how to go on: the very command, with the name by which it is known."""
-        typed = [each for each in sys.argv[1:] if each not in ("--yes", "-y")]
-        again = shlex.join(["ogpu", *typed, *([] if self._how.once else ["--once", self._root])])
+        """Say how to go on: by the very command; a new run has a name, by which it is known."""
+        typed = [each for each in sys.argv[1:] if each not in ("--yes", "-y", "--again")]
+        again = shlex.join(["ogpu", *typed, *(["--once", self._root] if self._jobs.again else [])])
         done = f"{self._done} of {len(self._terms.items)} items are done; tasks that are published go on."
         return interrupted(done, f"Go on with the rest: {again}")

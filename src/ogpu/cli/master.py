@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ogpu.cli.accounts import Address, Looking, address_of, money_of
+from ogpu.cli.agent import show_agents
 from ogpu.cli.amounts import amount_of, ogpu
 from ogpu.cli.options import Sending, command
 from ogpu.cli.output import facts, show, show_json
@@ -137,19 +138,4 @@ def agents(
     """List the agents that an account has named and not unset, from the chain's events. A long chain takes
     a while: --from-block shortens that.
     """
-    wanted = address_of(address, how.role, "master")
-
-    async def work(client: AsyncClient) -> list[str]:
-        from ogpu.events import AgentSet
-
-        named: dict[str, bool] = {}
-        for event in await client.terminal.events(AgentSet, from_block):
-            if event.account == wanted:
-                named[event.agent] = event.value
-        return [agent for agent, value in named.items() if value]
-
-    found = read(how, work, "Reading events …")
-    if how.as_json:
-        show_json({"account": wanted, "agents": found})
-    else:
-        show(found or [f"{wanted} has named no agents."])
+    show_agents(how, address_of(address, how.role, "master"), from_block)

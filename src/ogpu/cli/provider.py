@@ -150,7 +150,7 @@ def attempt(
         who = await _provider(client, sender, provider)
         return who, await client.nexus.attempt(task, who, wei, idempotency_key=how.once)
 
-    _done_for(how, f"Take task {task} for {ogpu(wei)}", do, task=task, price=wei)
+    _done_for(how, f"Take task {task} for {ogpu(wei)}", do, task=task, payment=wei)
 
 
 @app.command("respond", short_help="Answer a task that was taken.")
@@ -187,7 +187,7 @@ def respond(
 
     sent = send(how, Act(f"Answer task {task} for {ogpu(wei)}", do, "provider"))
     if how.as_json:
-        show_json({"response": sent.result, "task": task, "provider": sent.sender, "price": wei})
+        show_json({"response": sent.result, "task": task, "provider": sent.sender, "payment": wei})
     else:
         say(f"Submitted response {sent.result} to task {task}.")
 
@@ -231,7 +231,7 @@ def _done_for(how: Sending, what: str, do: Any, **more: object) -> None:
     sent = send(how, Act(what, do, "provider"))
     who, receipt = sent.result
     done(
-        how, f"Done for {who}: {what[0].lower()}{what[1:]}.", Sent(sent.sender, receipt), provider=who, **more
+        how, f"Done for {who}: {what[0].lower()}{what[1:]}.", Sent(sent.signer, receipt), provider=who, **more
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
@@ -15,10 +15,11 @@ from ogpu.cli.exits import Exit
 from ogpu.cli.failures import describe, wants_json
 from ogpu.cli.following import following
 from ogpu.cli.keys import signer_of
+from ogpu.cli.moving import Moving, progress
 from ogpu.cli.options import Reading, Sending, Signing
 from ogpu.cli.output import facts, show, show_json
 from ogpu.cli.screen import logging_to, say
-from ogpu.errors import DryRun, InvalidInput, OGPUError
+from ogpu.errors import DryRun, InvalidInput
 
 if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
@@ -45,7 +46,7 @@ def read(
 
 def watched(
     how: Reading,
-    work: Callable[[AsyncClient, Callable[[str], None] | None], Awaitable[T]],
+    work: Callable[[AsyncClient, Moving | None], Awaitable[T]],
     waiting: str,
     *,
     journal: str | None = None,
@@ -66,28 +67,27 @@ def watched(
 
 
 def carried_out(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end; what libraries warn of is shown on stderr."""
+    """Run it to its end; what libraries warn of is shown on stderr. SIGTERM and a closed terminal end it as
+    Ctrl+C does: with `KeyboardInterrupt`, once all is closed.
+    """
     import asyncio
 
     with logging_to(lambda line: say(line, err=True)):
-        return asyncio.run(work)
+        try:
+            return asyncio.run(_until_told_to_stop(work))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
-@contextlib.contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None] | None]:
-    """A moving line on a terminal, with a way to change its text; None where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.spinner import Spinner
-    from rich.text import Text
+async def _until_told_to_stop(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
 
-    spinner, console = Spinner("dots", Text(text)), Console(stderr=True)
-    # What goes to stdout stays there, where it may be a file.
-    with Live(spinner, console=console, transient=True, redirect_stdout=False):
-        yield lambda line: spinner.update(text=Text(line))
+    running, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert running is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, running.cancel)
+    return await work
 
 
 # --- sending
@@ -104,10 +104,11 @@ class Act(Generic[T]):
     costs: bool = (
         True  # whether its costs can be told when it is asked for; else they come with what it awaits
     )
-    back: str = ""  # the command that comes back to it after Ctrl+C
-    waits_for: str = ""  # the task that it may wait for at length
+    back: str = ""  # the command that comes back to its {task} after Ctrl+C
+    waits_for: Sequence[str] = ()  # the tasks that it may wait for at length, the present one last
     times: int = 1  # how often it sends what a rehearsal finds
-    shows_itself: bool = False  # whether it writes results while it goes on
+    confirms: bool = False  # whether it pays for a response later, which takes gas again
+    line: Callable[[Moving | None], None] | None = None  # takes the moving line, to keep it up to date
     tells: Callable[[], typer.Exit] | None = None  # what is said after Ctrl+C, where more can be said
 
 
@@ -115,46 +116,59 @@ class Act(Generic[T]):
 class Sent(Generic[T]):
     """What came of it, and who signed."""
 
-    sender: str
+    signer: Signer = field(repr=False)
+    result: T
+
+    @property
+    def sender(self) -> str:
+        """The address of who signed."""
+        return self.signer.address
+
+
+@dataclass(frozen=True)
+class Nothing(Generic[T]):
+    """That nothing is to be sent, since what is wanted is there already."""
+
     result: T
 
 
-def send(how: Signing, act: Act[T]) -> Sent[T]:
-    """Do it; with --dry-run, only say what would be sent, and end the command."""
+def send(how: Signing, act: Act[T], signer: Signer | None = None) -> Sent[T]:
+    """Do it; with --dry-run, only say what would be sent, and end the command. A signer that a command has
+    already is used again, so that a password is asked for once.
+    """
     if act.asks and not (how.yes or how.dry_run or sys.stdin.isatty()):
         raise InvalidInput(
             f"{act.what}: there is no terminal to ask on, and nobody has agreed to it. Nothing was sent.",
             hint="Give --yes to go ahead, or --dry-run to see what it costs.",
         )
-    signer = signer_of(how, act.usual)
-    if how.dry_run:
-        with progress("Asking what it costs …"):
-            plan = rehearse(how, act, signer)
-        show_plan(how, act, plan)
-        raise typer.Exit(Exit.OK)
-    if act.asks and not how.yes:
-        for line in _told_before(how, act, signer):
-            say(line, err=True)
-        if not typer.confirm("Go ahead?", err=True):
-            say("Nothing was sent.", err=True)
-            raise typer.Exit(Exit.USAGE)
-    return Sent(signer.address, _sent(how, act, signer))
-
-
-def _told_before(how: Signing, act: Act[T], signer: Signer) -> Iterator[str]:
-    """What whoever is asked should know."""
-    if not act.costs:
-        yield f"{act.what}, as {signer.address}."
-        return
-    with progress("Asking what it costs …"):
+    signer = signer or signer_of(how, act.usual)
+    asks = act.asks and not how.yes
+    if how.dry_run or (asks and act.costs):
         plan = rehearse(how, act, signer)
-    yield from plan_lines(act, plan)
+        if isinstance(plan, Nothing):
+            return Sent(signer, plan.result)
+        if how.dry_run:
+            show_plan(how, act, plan)
+            raise typer.Exit(Exit.OK)
+        _ask(plan_lines(act, plan))
+    elif asks:
+        _ask([f"{act.what}, as {signer.address}."])
+    return Sent(signer, _sent(how, act, signer))
 
 
-def rehearse(how: Signing, act: Act[T], signer: Signer) -> DryRun:
+def _ask(told: Iterable[str]) -> None:
+    """Go on only when whoever is told this agrees."""
+    for line in told:
+        say(line, err=True)
+    if not typer.confirm("Go ahead?", err=True):
+        say("Nothing was sent.", err=True)
+        raise typer.Exit(Exit.USAGE)
+
+
+def rehearse(how: Signing, act: Act[T], signer: Signer) -> DryRun | Nothing[T]:
     """What the act would send first, and its cost; raises what would make it fail."""
 
-    async def rehearsal() -> DryRun:
+    async def rehearsal() -> DryRun | Nothing[T]:
         from ogpu.aio import AsyncClient
         from ogpu.tx.state import Policy
 
@@ -162,14 +176,18 @@ def rehearse(how: Signing, act: Act[T], signer: Signer) -> DryRun:
             how.network, private_key=signer, journal=how.journal, policy=Policy(dry_run=True)
         )
         try:
-            await act.do(client, signer.address)
+            result = await act.do(client, signer.address)
         except DryRun as plan:
             return plan
         finally:
             await client.close()
-        raise OGPUError(f"{act.what}: there is nothing to send.")
+        return Nothing(result)
 
-    return carried_out(rehearsal())
+    try:
+        with progress("Asking what it costs …"):
+            return carried_out(rehearsal())
+    except KeyboardInterrupt:
+        raise interrupted("Nothing was sent.") from None
 
 
 def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
@@ -183,14 +201,16 @@ def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
         async with AsyncClient(how.network, private_key=signer, journal=how.journal) as client:
             known = await _open_hashes(client)
             try:
-                async with following(client, act.waits_for, update if act.waits_for else None):
+                async with following(client, act.waits_for, update if act.back else None):
                     return await act.do(client, signer.address)
             except asyncio.CancelledError:
                 left.extend(sorted(await _open_hashes(client) - known))
                 raise
 
     try:
-        with _progress_of(act) as update:
+        with progress(f"{act.what} …") as update:
+            if act.line is not None:
+                act.line(update)
             return carried_out(sending())
     except KeyboardInterrupt:
         if act.tells is not None:
@@ -199,7 +219,7 @@ def _sent(how: Signing, act: Act[T], signer: Signer) -> T:
 
 
 def interrupted(message: str, hint: str = "") -> typer.Exit:
-    """Say what goes on after Ctrl+C, and end with its exit code."""
+    """Say what goes on after Ctrl+C or SIGTERM, and end with the exit code of that."""
     if wants_json():
         describe("Interrupted", message, hint, Exit.INTERRUPTED)
     else:
@@ -217,24 +237,16 @@ async def _open_hashes(client: AsyncClient) -> set[str]:
     return {intent.attempts[-1].hash for intent in intents}
 
 
-def _progress_of(act: Act[T]) -> contextlib.AbstractContextManager[Callable[[str], None] | None]:
-    """The moving line while it is done; none where the results themselves come line by line."""
-    if act.shows_itself and sys.stdout.isatty():
-        return contextlib.nullcontext()
-    return progress(f"{act.what} …")
-
-
 def _left_open(left: list[str], act: Act[T]) -> typer.Exit:
     """Say what goes on after an interruption, and how to come back to it."""
-    said = [f"Task {act.waits_for} goes on."] if act.waits_for else []
+    said = [f"Task {act.waits_for[-1]} goes on."] if act.waits_for else []
     if left:
         listed = f"{left[0]} is" if len(left) == 1 else f"{len(left)} transactions are"
         said.append(f"{listed} in the journal, and may be mined yet: `ogpu tx recover` waits for that.")
     if not said:
         return interrupted("Nothing was sent.")
-    return interrupted(
-        " ".join(said), f"Come back to it: {act.back}" if act.back else "The same command goes on with it."
-    )
+    back = f"Come back to it: {act.back.format(task=act.waits_for[-1])}" if act.waits_for else ""
+    return interrupted(" ".join(said), back or "The same command goes on with it.")
 
 
 # --- what is shown of it
@@ -257,19 +269,29 @@ def plan_lines(act: Act[T], plan: DryRun) -> Iterator[str]:
             pairs.append(("payment", f"{ogpu(known['payment'])} of the Vault balance"))
         price = f"{known['gas']} at up to {about(known['max_fee'], GWEI)} gwei"
         pairs.append(("gas", f"at most {about(known['gas_cost'], COIN)} OGPU ({price})"))
-        pairs.append(("together", f"at most {about(known['total'], COIN)} OGPU"))
+        total = known["total"] + confirming(act, plan)
+        if act.confirms:
+            pairs.append(("pay later", f"at most {about(confirming(act, plan), COIN)} OGPU of gas"))
+        pairs.append(("together", f"at most {about(total, COIN)} OGPU"))
         if act.times > 1:
-            pairs.append(
-                (f"{act.times} times", f"at most about {about(known['total'] * act.times, COIN)} OGPU")
-            )
+            pairs.append((f"{act.times} times", f"at most about {about(total * act.times, COIN)} OGPU"))
     for line in facts(pairs):
         yield f"  {line}"
+
+
+def confirming(act: Act[T], plan: DryRun) -> int:
+    """What it costs in gas at most (wei) to pay for the response, or to take the payment back: less than
+    publishing takes, which makes a contract.
+    """
+    return int(plan.facts.get("gas_cost", 0)) if act.confirms else 0
 
 
 def show_plan(how: Reading, act: Act[T], plan: DryRun) -> None:
     """Show what --dry-run has found."""
     if how.as_json:
-        show_json({"dry_run": True, "what": act.what, "times": act.times, **plan.facts})
+        later = confirming(act, plan)
+        most = {"confirming": later, "at_most": (plan.facts.get("total", 0) + later) * act.times}
+        show_json({"dry_run": True, "what": act.what, "times": act.times, **plan.facts, **most})
         return
     show(plan_lines(act, plan))
     say("This was a dry run: nothing was uploaded or sent.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from ogpu.cli.output import (
 )
 from ogpu.cli.screen import say
 from ogpu.cli.session import Act, done, read, send
-from ogpu.cli.terms import Delivery, SourceStatusName, source_info, source_terms
+from ogpu.cli.terms import Delivery, Given, SourceStatusName, named, source_info
 from ogpu.errors import ContentError
 from ogpu.text import printable
 
@@ -36,25 +37,55 @@ File = Annotated[
     Path | None,
     typer.Option("--file", "-f", metavar="FILE", help="The terms as YAML or JSON; - is standard input."),
 ]
-Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What it is called.")]
-About = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it does.")]
-Logo = Annotated[str | None, typer.Option("--logo", metavar="URL", help="A picture of it.")]
-CPU = Annotated[str | None, typer.Option("--cpu", metavar="URL", help="Its docker-compose file for CPUs.")]
-Nvidia = Annotated[str | None, typer.Option("--nvidia", metavar="URL", help="The same for Nvidia's GPUs.")]
-AMD = Annotated[str | None, typer.Option("--amd", metavar="URL", help="The same for AMD's GPUs.")]
-MinPayment = Annotated[
-    str | None, typer.Option("--min-payment", metavar="AMOUNT", help="What a task must pay at least.")
-]
-MinLockup = Annotated[
-    str | None, typer.Option("--min-lockup", metavar="AMOUNT", help="The stake that a provider needs.")
-]
-Longest = Annotated[
-    str | None, typer.Option("--max-duration", metavar="DURATION", help="How long a task may run: 1h.")
-]
-Method = Annotated[
-    Delivery | None, typer.Option("--delivery", help="Whether its client confirms, or the first one wins.")
-]
 AT_ONCE = 16  # metadata documents that are fetched at the same time
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's terms."""
+
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What it is called.")] = None
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", help="What it does.")
+    ] = None
+    logo: Annotated[str | None, typer.Option("--logo", metavar="URL", help="A picture of it.")] = None
+    cpu: Annotated[
+        str | None, typer.Option("--cpu", metavar="URL", help="Its docker-compose file for CPUs.")
+    ] = None
+    nvidia: Annotated[
+        str | None, typer.Option("--nvidia", metavar="URL", help="The same for Nvidia's GPUs.")
+    ] = None
+    amd: Annotated[str | None, typer.Option("--amd", metavar="URL", help="The same for AMD's GPUs.")] = None
+    min_payment: Annotated[
+        str | None, typer.Option("--min-payment", metavar="AMOUNT", help="What a task must pay at least.")
+    ] = None
+    min_lockup: Annotated[
+        str | None, typer.Option("--min-lockup", metavar="AMOUNT", help="The stake that a provider needs.")
+    ] = None
+    max_duration: Annotated[
+        str | None, typer.Option("--max-duration", metavar="DURATION", help="How long a task may run: 1h.")
+    ] = None
+    delivery: Annotated[
+        Delivery | None,
+        typer.Option("--delivery", help="Whether its client confirms, or the first one wins."),
+    ] = None
+
+    def given(self) -> Given:
+        """What options say of it, by the fields of a file."""
+        images = {"cpu": self.cpu, "nvidia": self.nvidia, "amd": self.amd}
+        return named(
+            {
+                "name": self.name,
+                "description": self.description,
+                "logo_url": self.logo,
+                "images": named(images) or None,
+                "min_payment": self.min_payment,
+                "min_available_lockup": self.min_lockup,
+                "max_expiry_duration": self.max_duration,
+                "delivery_method": self.delivery.value if self.delivery else None,
+            }
+        )
+
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -66,27 +97,11 @@ def source() -> None:
 
 @app.command("publish", short_help="Publish a service.")
 @command
-def publish(
-    how: Sending,
-    file: File = None,
-    name: Name = None,
-    description: About = None,
-    logo: Logo = None,
-    cpu: CPU = None,
-    nvidia: Nvidia = None,
-    amd: AMD = None,
-    min_payment: MinPayment = None,
-    min_lockup: MinLockup = None,
-    max_duration: Longest = None,
-    delivery: Method = None,
-) -> None:
+def publish(service: Service, how: Sending, file: File = None) -> None:
     """Publish a service, from a file, or from options, which win over the file. The client's key signs; its
     stake must cover its active sources.
     """
-    given = source_terms(
-        name, description, logo, (cpu, nvidia, amd), (min_payment, min_lockup), max_duration, delivery
-    )
-    info = source_info(file, given)
+    info = source_info(file, service.given())
     act = Act(
         f"Publish the source {printable(info.name, 60)!r}",
         lambda client, _: client.publish_source(info, idempotency_key=how.once),
@@ -101,29 +116,12 @@ def publish(
 
 @app.command("update", short_help="Change a service's terms.")
 @command
-def update(
-    how: Sending,
-    source: Source,
-    file: File = None,
-    name: Name = None,
-    description: About = None,
-    logo: Logo = None,
-    cpu: CPU = None,
-    nvidia: Nvidia = None,
-    amd: AMD = None,
-    min_payment: MinPayment = None,
-    min_lockup: MinLockup = None,
-    max_duration: Longest = None,
-    delivery: Method = None,
-) -> None:
+def update(service: Service, how: Sending, source: Source, file: File = None) -> None:
     """Change a service's terms: those of a file, or only those that options name. Tasks that exist keep
     theirs. For its client or an agent, while it is active.
     """
-    given = source_terms(
-        name, description, logo, (cpu, nvidia, amd), (min_payment, min_lockup), max_duration, delivery
-    )
     now = None if file else read(how, lambda client: _present_terms(client, source))
-    info = source_info(file, given, now)
+    info = source_info(file, service.given(), now)
     act = Act(
         f"Change the terms of source {source}",
         lambda client, _: client.source(source).update(info, idempotency_key=how.once),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ogpu.cli.accounts import address_of
 from ogpu.cli.amounts import COIN, decimal, ogpu
+from ogpu.cli.jobs import OneJob
 from ogpu.cli.options import Limit, Reading, Sending, command
 from ogpu.cli.output import (
     LONGEST_TEXT,
@@ -25,7 +25,7 @@ from ogpu.cli.output import (
 )
 from ogpu.cli.screen import say
 from ogpu.cli.session import Act, done, read, send
-from ogpu.cli.terms import TaskStatusName, task_file, task_info, task_terms
+from ogpu.cli.terms import TaskStatusName, task_info
 from ogpu.errors import ContentError
 from ogpu.text import printable
 
@@ -35,30 +35,6 @@ if TYPE_CHECKING:
     from ogpu.types import Response, TaskSnapshot
 
 Task = Annotated[str, typer.Argument(metavar="TASK", help="The task's address.", show_default=False)]
-File = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", metavar="FILE", help="The task as YAML or JSON; - is standard input."),
-]
-Source = Annotated[
-    str | None, typer.Option("--source", metavar="ADDRESS", help="The service that is to do it.")
-]
-Function = Annotated[
-    str | None, typer.Option("--function", metavar="NAME", help="The function of the service.")
-]
-Data = Annotated[
-    str | None, typer.Option("--data", metavar="JSON", help="Its data: a JSON object, or @FILE.")
-]
-Payment = Annotated[
-    str | None, typer.Option("--payment", metavar="AMOUNT", help="What it pays at most: 0.01ogpu.")
-]
-Expires = Annotated[
-    str | None,
-    typer.Option(
-        "--expires",
-        metavar="DURATION",
-        help="How long it may take: 15m. Default: 1h, or what the source allows.",
-    ),
-]
 USUAL_EXPIRY = 3_600  # seconds
 OF_PUBLISHED = ("source", "client", "payment", "expiry_time")
 PAGE = 200  # tasks that are read at once
@@ -73,19 +49,11 @@ def task() -> None:
 
 @app.command("publish", short_help="Publish a task, and do not wait for it.")
 @command
-def publish(
-    how: Sending,
-    file: File = None,
-    source: Source = None,
-    function: Function = None,
-    data: Data = None,
-    payment: Payment = None,
-    expires: Expires = None,
-) -> None:
+def publish(job: OneJob, how: Sending) -> None:
     """Publish a task, from a file, or from options, which win over the file. Its payment comes from the Vault
     balance of whoever signs: the client, unless --role says otherwise.
     """
-    terms = task_file(file, task_terms(source, function, data, payment, expires))
+    terms = job.terms()
     act = Act(
         f"Publish a task of {printable(terms.function, 60)!r} for up to {ogpu(terms.payment)}",
         lambda client, _: published(client, terms, how.once),
@@ -226,7 +194,7 @@ def confirm(
     )
     said = f"Confirmed response {found.address}: {ogpu(found.payment)} to {found.provider}."
     more = {"response": found.address, "task": found.task, "provider": found.provider}
-    done(how, said, send(how, act), **more, payment=found.payment)
+    done(how, said, send(how, act), **more, payment=found.payment, paid=found.payment)
 
 
 @app.command("cancel", short_help="Cancel a task that nobody has taken.")

@@ -56,30 +56,6 @@ OPTIONS = {  # the option that gives a field, for what is said of it
 }
 
 
-def source_terms(
-    name: str | None,
-    description: str | None,
-    logo: str | None,
-    images: tuple[str | None, str | None, str | None],
-    amounts: tuple[str | None, str | None],
-    max_duration: str | None,
-    delivery: Delivery | None,
-) -> Given:
-    """What options say of a source."""
-    kinds = {kind: url for kind, url in zip(("cpu", "nvidia", "amd"), images, strict=True) if url is not None}
-    given = {
-        "name": name,
-        "description": description,
-        "logo_url": logo,
-        "images": kinds or None,
-        "min_payment": amounts[0],
-        "min_available_lockup": amounts[1],
-        "max_expiry_duration": max_duration,
-        "delivery_method": delivery.value if delivery else None,
-    }
-    return _named(given)
-
-
 def source_info(file: Path | None, given: Given, now: Given | None = None) -> SourceInfo:
     """A source from a file, or its terms now, and options."""
     from ogpu.cli.schemas import SourceFile
@@ -102,7 +78,7 @@ def task_terms(
     source: str | None, function: str | None, data: str | None, payment: str | None, expires: str | None
 ) -> Given:
     """What options say of a task; `data` is JSON, or @ and a file with it."""
-    return _named(
+    return named(
         {
             "source": source,
             "function": function,
@@ -136,7 +112,8 @@ def task_info(terms: TaskFile, usual: int) -> TaskInfo:
     return TaskInfo(terms.source, config, int(time.time()) + (terms.expires_in or usual), terms.payment)
 
 
-def _named(given: Given) -> Given:
+def named(given: Given) -> Given:
+    """Only what is said."""
     return {name: value for name, value in given.items() if value is not None}
 
 

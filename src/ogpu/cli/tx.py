@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ogpu.cli.completing import networks
+from ogpu.cli.exits import Exit
 from ogpu.cli.intents import StateName, advice, attempt_line, document, facts_of, fate, shown_key, table
 from ogpu.cli.options import AsJSON, NetworkName, Place, Role
 from ogpu.cli.screen import logging_to, say
@@ -110,7 +111,7 @@ def cancel(
     intent = _mended("cancel", key, network, journal, role, timeout)
     say(json.dumps(document(intent)) if as_json else f"{shown_key(intent)}: {fate(intent)}")
     if intent.state.value != StateName.canceled.value:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command("bump", short_help="Offer a higher fee for it.")
@@ -133,7 +134,7 @@ def bump(
     else:
         say(f"{shown_key(intent)}: nothing is offered. {fate(intent)}")
     if not offered:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command("recover", short_help="Send again all that is open, and wait for it.")
@@ -157,7 +158,7 @@ def recover(
     for intent in () if as_json else intents:
         say(f"{shown_key(intent)}: {fate(intent)}")
     if any(intent.state.value == StateName.pending.value for intent in intents):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 # --- reading and mending

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -11,56 +10,34 @@ import typer
 from ogpu.cli.amounts import duration_of, ogpu
 from ogpu.cli.failures import in_commands
 from ogpu.cli.following import following
+from ogpu.cli.jobs import BIDDING, Accept, Bidding, OneJob, Taking, Timeout, seconds_of
 from ogpu.cli.options import Reading, Sending, Signing, command
 from ogpu.cli.output import LONGEST_TEXT, document, json_text, show, show_json
 from ogpu.cli.screen import say
 from ogpu.cli.session import Act, interrupted, read, send, watched
-from ogpu.cli.task import (
-    Data,
-    Expires,
-    File,
-    Function,
-    Payment,
-    Source,
-    Task,
-    published,
-    response_document,
-)
+from ogpu.cli.task import Task, published, response_document
 from ogpu.cli.task import app as app  # more commands of the same group
-from ogpu.cli.terms import task_file, task_terms
+from ogpu.errors import InvalidInput
 from ogpu.text import printable
+from ogpu.types import DeliveryMethod
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ogpu.aio import AsyncClient
+    from ogpu.cli.schemas import TaskFile
     from ogpu.protocol.explaining import Explanation
+    from ogpu.tx.signer import Signer
     from ogpu.types import Response
 
 T = TypeVar("T")
-
-
-class Accept(StrEnum):
-    """Which response is taken where its client must choose."""
-
-    first = "first"
-    cheapest = "cheapest"
-
-
-Timeout = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout", metavar="DURATION", help="How long to wait: 5m. Default: until the task expires."
-    ),
-]
-BIDDING = "30s"
 
 
 @app.command("wait", short_help="Wait for a task's response.")
 @command
 def wait(how: Reading, task: Task, timeout: Timeout = None) -> None:
     """Wait until a task has a response, and show it: the confirmed one, else the first."""
-    seconds = _seconds(timeout)
+    seconds = seconds_of(timeout)
 
     async def work(client: AsyncClient) -> Response:
         return await client.task(task).wait(seconds)
@@ -89,18 +66,16 @@ def result(
         Accept | None,
         typer.Option("--accept", help="Confirm and pay this response, where the client must choose."),
     ] = None,
-    bidding: Annotated[
-        str, typer.Option("--bidding", metavar="DURATION", help="How long cheapest waits for more bids.")
-    ] = BIDDING,
+    bidding: Bidding = BIDDING,
 ) -> None:
     """Wait for a task's confirmed response, fetch its result, check it against its CID, and show it as JSON.
     Under manual confirmation somebody must choose: with --accept this command does, and pays.
     """
-    seconds = _seconds(timeout)
-    if accept is None:
-        value = waited(how, task, "result", lambda client: client.task(task).result(seconds))
+    wanted = _Wanted(task, accept or Accept.first, duration_of(bidding, "--bidding"), seconds_of(timeout))
+    if accept is None or _is_over(how, task):  # then there is nothing to choose
+        value = waited(how, task, "result", lambda client: client.task(task).result(wanted.timeout))
     else:
-        value = _accepted(how, task, accept, duration_of(bidding, "--bidding"), seconds)
+        value = _accepted(how, wanted)
     _show_result(how, task, value)
 
 
@@ -119,65 +94,102 @@ def explain(how: Reading, task: Task) -> None:
 
 @app.command("run", short_help="Publish a task, wait, pay, and show its result.")
 @command
-def run(
-    how: Sending,
-    file: File = None,
-    source: Source = None,
-    function: Function = None,
-    data: Data = None,
-    payment: Payment = None,
-    expires: Expires = None,
-    timeout: Timeout = None,
-    accept: Annotated[
-        Accept, typer.Option("--accept", help="Which response is taken and paid.")
-    ] = Accept.first,
-    bidding: Annotated[
-        str, typer.Option("--bidding", metavar="DURATION", help="How long cheapest waits for more bids.")
-    ] = BIDDING,
-) -> None:
+def run(job: OneJob, taking: Taking, how: Sending) -> None:
     """Publish a task, wait for responses, take one, check its result against its CID, pay for it, and show
     the result as JSON. The task is given as for `ogpu task publish`.
     """
-    seconds, bid_seconds = _seconds(timeout), duration_of(bidding, "--bidding")
-    terms = task_file(file, task_terms(source, function, data, payment, expires))
+    terms = job.terms()
+    tasks: list[str] = []
     act = Act(
         f"Run {printable(terms.function, 60)!r} for up to {ogpu(terms.payment)}",
-        lambda client, _: published(client, terms, how.once),
+        lambda client, _: _run(client, terms, taking, how.once, tasks.append),
         "client",
         asks=True,
+        confirms=True,
+        back=f"ogpu task result {{task}} --accept {taking.accept.value}",
+        waits_for=tasks,
     )
-    address = send(how, act).result.address
-    value = _accepted(how, address, accept, bid_seconds, seconds, agreed=True)
+    if terms.extra:
+        address, value = _run_with_extra(how, act, terms, taking)
+    else:
+        value = send(how, act).result
+        address = tasks[-1]
     _show_result(how, address, value)
+
+
+async def _run(
+    client: AsyncClient, terms: TaskFile, taking: Taking, once: str | None, published: Callable[[str], None]
+) -> Any:
+    from ogpu.work.terms import Retry
+
+    return await client.run(
+        terms.source,
+        terms.function,
+        terms.data,
+        payment=terms.payment,
+        timeout=taking.seconds,
+        expires_in=terms.expires_in,
+        accept=taking.accept.value,
+        bidding=taking.bid_seconds,
+        retries=Retry(attempts=taking.attempts),
+        idempotency_key=once,
+        published=published,
+    )
+
+
+def _run_with_extra(how: Sending, act: Act[Any], terms: TaskFile, taking: Taking) -> tuple[str, Any]:
+    """A task with more fields than a call has: published, and its result taken; and that."""
+    if taking.attempts > 1:
+        raise InvalidInput("A task with extra fields is published once.", hint="Leave --attempts away.")
+    sent = send(how, replace(act, do=lambda client, _: published(client, terms, how.once), waits_for=()))
+    task: str = sent.result.address
+    wanted = _Wanted(task, taking.accept, taking.bid_seconds, taking.seconds)
+    return task, _accepted(how, wanted, sent.signer)
+
+
+def _is_over(how: Reading, task: str) -> bool:
+    return read(how, lambda client: client.get_task(task)).status.final
 
 
 def _reasons(found: Explanation) -> list[str]:
     return [in_commands(reason) for reason in found.reasons]
 
 
-def _accepted(
-    how: Signing, task: str, accept: Accept, bidding: int, timeout: float, *, agreed: bool = False
-) -> Any:
-    """The result of a task whose response is chosen and paid by this command."""
-    timeout = 0 if how.dry_run else timeout  # then it is about the responses that are there
-    back = f"ogpu task result {task} --accept {accept.value}"
+@dataclass(frozen=True)
+class _Wanted:
+    """Which response of a task is taken, and how long it is waited for."""
+
+    task: str
+    accept: Accept
+    bidding: int
+    timeout: float
+
+
+def _accepted(how: Signing, wanted: _Wanted, signer: Signer | None = None) -> Any:
+    """The result of a task whose response is chosen and paid by this command. With the signer who published
+    it all is agreed to.
+    """
+    task, accept = wanted.task, wanted.accept.value
+    timeout = 0 if how.dry_run else wanted.timeout  # then it is about the responses that are there
     act = Act(
-        f"Take the {accept.value} usable response of task {task} and pay for it",
-        lambda client, _: client.task(task).result(timeout, accept=accept.value, bidding=bidding),
+        f"Take the {accept} usable response of task {task} and pay for it",
+        lambda client, _: client.task(task).result(
+            timeout, accept=wanted.accept.value, bidding=wanted.bidding
+        ),
         "client",
-        asks=not agreed,
+        asks=signer is None,
         costs=False,
-        back=back,
-        waits_for=task,
+        back=f"ogpu task result {{task}} --accept {accept}",
+        waits_for=(task,),
     )
-    return send(how, act).result
+    return send(how, act, signer).result
 
 
 def waited(how: Reading, task: str, verb: str, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
     """What is waited for; Ctrl+C says how to come back to it."""
 
     async def waiting(client: AsyncClient, update: Callable[[str], None] | None) -> T:
-        async with following(client, task, update):
+        async with following(client, (task,), update):
             return await work(client)
 
     try:
@@ -190,12 +202,21 @@ def _show_result(how: Reading, task: str, value: Any) -> None:
     if not how.as_json:
         say(json_text(value))
         return
-    found = read(how, lambda client: client.task(task).responses())
-    confirmed = next((each for each in found if each.confirmed), None)
-    paid = confirmed.payment if confirmed else None
-    provider, response = (confirmed.provider, confirmed.address) if confirmed else (None, None)
-    show_json({"task": task, "response": response, "provider": provider, "price": paid, "result": value})
+    show_json({**read(how, lambda client: _paid(client, task)), "result": value})
 
 
-def _seconds(timeout: str | None) -> float:
-    return math.inf if timeout is None else duration_of(timeout, "--timeout")
+async def _paid(client: AsyncClient, task: str) -> dict[str, Any]:
+    """Whose response was taken; what it asked for, and what was paid: all under first response (wei)."""
+    found = await client.get_task(task)
+    confirmed = next((each for each in await client.task(task).responses() if each.confirmed), None)
+    if confirmed is None:
+        return {"task": task, **dict.fromkeys(("response", "provider", "payment", "paid"))}
+    asked = confirmed.payment
+    whole = found.delivery_method is DeliveryMethod.FIRST_RESPONSE
+    return {
+        "task": task,
+        "response": confirmed.address,
+        "provider": confirmed.provider,
+        "payment": asked,
+        "paid": found.payment if whole else asked,
+    }
