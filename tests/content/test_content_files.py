@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -278,8 +279,13 @@ def test_files_that_cannot_be_read_or_written_are_told_by_name(folder: Path) -> 
             with pytest.raises(ContentFileError, match="cannot be written: Is a directory"):
                 await content.get_file(CID, folder / "taken")
 
+            os.mkfifo(folder / "pipe")  # as a device would be: its name stays its own
+            with pytest.raises(ContentFileError, match="cannot be written: Not a regular file"):
+                await content.get_file(CID, folder / "pipe")
+
     run(scenario())
-    assert names(folder) == ["taken"]
+    assert names(folder) == ["pipe", "taken"]
+    assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
 
 
 @pytest.fixture

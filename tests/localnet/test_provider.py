@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ogpu.aio import AsyncClient
+from ogpu.errors import ConfigurationError
 from ogpu.networks import Network, load_network_file
 from ogpu.provider import PROVIDER_POLICY, HandlerPool, Provider
 from ogpu.tx.signer import resolve_signer
@@ -94,12 +95,16 @@ class Stage:
             AsyncClient(self.network, private_key=key, journal=":memory:")
         )
 
-    async def provider(self, network: Network | None = None, **options: Any) -> asyncio.Task[None]:
+    async def provider(
+        self, network: Network | None = None, *, content: str | None = None, **options: Any
+    ) -> asyncio.Task[None]:
         """Start a provider, from this block on."""
         network = network or self.network
         account = resolve_signer(network.accounts["provider"][0].private_key)
         own = await self._stack.enter_async_context(
-            AsyncClient(network, private_key=account, journal=":memory:", policy=PROVIDER_POLICY)
+            AsyncClient(
+                network, private_key=account, journal=":memory:", policy=PROVIDER_POLICY, content=content
+            )
         )
         files = [self._folder / "handlers.py"]
         files[0].write_text(HANDLERS)
@@ -279,6 +284,14 @@ def test_a_worker_killed_in_the_middle_is_reported_and_replaced(
         await stage.said(f"task {task} is not answered: HandlerCrashed", "SIGKILL")
         both = [await stage.task(source, "double", n=n) for n in (6, 7)]
         assert [await stage.result(task) for task in both] == [{"n": 12}, {"n": 14}]
+
+    play(bare, tmp_path, story)
+
+
+def test_a_provider_whose_answers_nobody_could_read_does_not_start(bare: Run, tmp_path: Path) -> None:
+    async def story(stage: Stage) -> None:
+        with pytest.raises(ConfigurationError, match="folder of this machine"):
+            await (await stage.provider(content=f"folder:{tmp_path / 'answers'}"))
 
     play(bare, tmp_path, story)
 

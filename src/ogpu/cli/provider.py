@@ -179,6 +179,8 @@ def respond(
         from ogpu.content import cid_of, parse_cid, to_json
 
         data = link
+        if data is None:
+            client.content.check_shared()
         if data is None and how.dry_run:
             data = client.content.expected_link(parse_cid(cid_of(to_json(value))))
         elif data is None:

@@ -55,8 +55,11 @@ def _check_regular(mode: int) -> None:
 def part_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name, whole, when the block ends well; else it is gone.
 
-    `mode` is what the umask leaves of it. What is at `path` is replaced, but a folder is not.
+    `mode` is what the umask leaves of it. A file or link at `path` is replaced, and nothing else is.
     """
+    with file_errors(path, "written"):
+        if path.exists():
+            _check_regular(path.stat().st_mode)  # to take the name of a device would end it
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     with file_errors(path, "written"):

@@ -122,7 +122,11 @@ class Provider:
         self._line = report
 
     async def run(self) -> None:
-        """Serve until cancelled; what fails is reported, and does not end it."""
+        """Serve until cancelled; what fails is reported, and does not end it.
+
+        `ConfigurationError`, at once, when its content store is a folder, which clients cannot read.
+        """
+        self._client.content.check_shared()  # or nobody could read the answers
         async with asyncio.TaskGroup() as group:
             for _ in range(self._capacity):
                 group.create_task(self._work())
