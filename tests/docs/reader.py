@@ -25,18 +25,24 @@ SHELL_OWN = {"_", "SHLVL", "code", "DOCS_STATE"}
 
 
 class Reader:
-    """Runs the blocks of a page in order; variables, files and Python names stay from one to the next."""
+    """Runs the blocks of a page in order; variables, files and Python names stay from one to the next.
+
+    A Python has the variables that the shell had when it was started, so it is started anew when one
+    of them has changed.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self._state, self._log = folder.parent / "shell-state", folder.parent / "python.log"
         self._environment = dict(environment)
         self._python: subprocess.Popen[str] | None = None
+        self._started_with: dict[str, str] = {}  # the variables of the Python
 
     def close(self) -> None:
         """End the Python of the page."""
         if self._python is not None:
             self._python.communicate(timeout=TIMEOUT)
+            self._python = None
 
     def do(self, page: str, block: Block) -> None:
         """What a reader does with a block: saves it, runs it, or only looks at it."""
@@ -87,17 +93,20 @@ class Reader:
         return done.returncode, done.stdout
 
     def _run_python(self, page: str, block: Block) -> str:
-        """Run a block in the page's Python, with the shell's variables; gives what it printed."""
+        """Run a block in the page's Python; gives what it printed."""
+        if any(self._environment.get(name) != value for name, value in self._started_with.items()):
+            self.close()
         python = self._python or self._start_python()
         assert python.stdin is not None
         assert python.stdout is not None
-        order = {"name": page, "text": "\n" * block.line + block.text, "environment": self._environment}
+        order = {"name": page, "text": "\n" * block.line + block.text}
         print(json.dumps(order), file=python.stdin, flush=True)
         answer = python.stdout.readline()
         assert answer, f"{page}:{block.line}:\n{self._log.read_text()}"
         return str(json.loads(answer))
 
     def _start_python(self) -> subprocess.Popen[str]:
+        self._started_with = dict(self._environment)
         with self._log.open("wb") as log:
             self._python = subprocess.Popen(
                 [sys.executable, "-W", "error", "-c", "import tests.docs.reader as _; _.serve()"],
@@ -118,7 +127,6 @@ def serve() -> None:
         os.dup2(2, 1)  # what goes past sys.stdout is not an answer
         for line in sys.stdin:
             order = json.loads(line)
-            os.environ.update(order["environment"])
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(compile(order["text"], order["name"], "exec"), names)

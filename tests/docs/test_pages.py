@@ -221,6 +221,9 @@ def test_what_a_block_leaves_is_there_for_the_next(tmp_path: Path) -> None:
         Block("sh", "NAME=one\nmkdir in\ncd in", 1),
         Block("python", "import os; print(os.environ['NAME']); x = 5", 1, output="one"),
         Block("python", "print(x)", 1, output="5"),
+        Block("sh", "NAME=two", 1),
+        Block("python", "print(os.environ['NAME'] if 'os' in globals() else 'new')", 1, output="new"),
+        Block("sh", "NAME=one", 1),
         Block("text", "kept", 1, title="file"),
         Block("console", "$ echo $NAME; cat file\none\nkept\n$ basename $PWD\nin\n$ false\n$ echo $?\n1", 1),
     ):
