@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from functools import partial
@@ -18,6 +19,7 @@ from ogpu.errors import (
     BudgetExceeded,
     InvalidInput,
     NotJSON,
+    OGPUError,
     PaymentTooLow,
     ResultInvalid,
     TaskCanceled,
@@ -177,6 +179,25 @@ def test_the_keys_of_what_is_submitted_hold_over_executors(client: Client, sourc
             tasks.append([future.task for future in begun])
     assert tasks[0] == tasks[1]
     assert len(set(tasks[0])) == 3
+
+
+def test_the_keys_of_an_executor_a_map_and_a_run_are_apart(client: Client, source: str) -> None:
+    with NetworkExecutor(client, source, payment=PRICE, idempotency_key="apart") as pool:
+        assert pool.submit("echo", n=1).result(30) == {"n": 1}
+    items = [{"n": number} for number in range(2)]
+    assert list(client.map(source, "echo", items, payment=PRICE, idempotency_key="apart")) == items
+    for key in ("apart", "apart/0"):
+        assert client.run(source, "echo", {"n": 3}, payment=PRICE, idempotency_key=key) == {"n": 3}
+
+
+def test_an_executor_that_cannot_be_made_leaves_no_client_behind(
+    working: RunningNetwork, source: str
+) -> None:
+    before = threading.active_count()
+    for wrong in ({"payment": -1}, {"payment": PRICE, "accept": "best"}, {"payment": PRICE, "role": "x"}):
+        with pytest.raises(OGPUError):
+            NetworkExecutor(None, source, **wrong)
+    assert threading.active_count() == before
 
 
 def test_a_callback_may_submit_the_next_one(client: Client, source: str) -> None:

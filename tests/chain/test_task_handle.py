@@ -22,6 +22,7 @@ from ogpu import AsyncClient, Client
 from ogpu.content import cid_of, to_json
 from ogpu.errors import (
     ContentInvalid,
+    ContentTooLarge,
     ContentUnavailable,
     InvalidInput,
     NotClient,
@@ -32,7 +33,7 @@ from ogpu.errors import (
     WaitTimeout,
 )
 from ogpu.sync import Task
-from ogpu.types import Response, SourceStatus, TaskStatus
+from ogpu.types import Response, SourceStatus, TaskParams, TaskStatus
 
 
 class Label(BaseModel):
@@ -97,6 +98,20 @@ def test_cheapest_waits_for_all_who_attempted_and_takes_the_lowest_price(market:
         market.answers(task, (2, {"label": "cheapest"}, PRICE // 4))
         assert waiting.results() == [Label(label="cheapest")]
     assert task.winning_provider() == market.providers[2]
+
+
+def test_cheapest_waits_for_those_who_may_still_attempt_and_for_no_others(market: Market) -> None:
+    task = market.task()
+    bid(market.network, task.address, market.providers[0])
+    market.answers(task, (0, {"label": "dear"}, PRICE))
+    market.network.transact("Vault", "unbond", 10**18, sender=market.providers[2])  # it may not any more
+    with proxied(market.network.url) as proxy, Client(through(market.network, proxy.url)) as other:
+        waiting = Threads(lambda: other.task(task.address).result(60, accept="cheapest", bidding=math.inf))
+        seen = proxy.requests
+        wait_until(lambda: proxy.requests >= seen + 20, what="some looks")
+        bid(market.network, task.address, market.providers[1])
+        market.answers(task, (1, {"label": "cheap"}, PRICE // 2))
+        assert waiting.results() == [{"label": "cheap"}]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +189,30 @@ def test_when_no_answer_can_be_used_each_one_s_reason_is_told_and_none_is_paid(m
         assert [type(problem) for problem in problems] == kinds
         assert "label: Field required" in str(caught.value)
     assert task.status() is TaskStatus.RESPONDED
+
+
+def test_after_an_answer_of_no_use_the_others_have_time_for_theirs(market: Market) -> None:
+    task = market.task()
+    bid(market.network, task.address, market.providers[0])
+    answer(market.network, task.address, market.providers[0], "ipfs://no-cid")
+    with pytest.raises(ResultInvalid, match="nobody else has answered"):
+        task.result(60, accept="first", bidding=0.3)
+    with proxied(market.network.url) as proxy, Client(through(market.network, proxy.url)) as other:
+        waiting = Threads(lambda: other.task(task.address).result(60, accept="first", bidding=math.inf))
+        seen = proxy.requests
+        wait_until(lambda: proxy.requests >= seen + 20, what="some looks")
+        bid(market.network, task.address, market.providers[1])
+        market.answers(task, (1, {"label": "good"}, PRICE))
+        assert waiting.results() == [{"label": "good"}]
+
+
+def test_a_result_that_is_too_large_to_be_held_is_of_no_use(market: Market) -> None:
+    task = market.task()
+    bid(market.network, task.address, market.providers[0])
+    market.answers(task, (0, {"label": "x" * (8 * 1024 * 1024)}, PRICE))
+    with pytest.raises(ResultInvalid) as caught:
+        task.result(60, accept="first", bidding=0)
+    assert [type(each) for each in caught.value.problems.values()] == [ContentTooLarge]
 
 
 def test_a_confirmed_result_that_does_not_fit_is_its_own_error(market: Market) -> None:
@@ -293,6 +332,42 @@ def test_a_canceled_and_an_expired_task_raise_their_own_errors(market: Market) -
     market.client.vault.force_release_payment(expired.address, role="client")
     with pytest.raises(TaskExpired, match="payment went back"):
         expired.result(10)
+
+
+def test_a_task_is_over_by_the_chain_s_clock_and_not_by_ours(market: Market) -> None:
+    now = int(time.time()) - 600  # ours is ten minutes ahead
+    market.network.rpc("evm_setTime", now)
+    market.network.rpc("anvil_mine")
+    config = market.link({"function_name": "label", "data": {}})
+    params = TaskParams(market.source, config, now + 300, PRICE)
+    task = market.client.task(market.client.controller.publish_task(params))
+    assert task.explain().expires_in > 200
+    waiting = Threads(lambda: task.result(60, accept="first"))
+    bid(market.network, task.address, market.providers[0])
+    market.answers(task, (0, {"label": "in time"}, PRICE))
+    assert waiting.results() == [{"label": "in time"}]
+
+
+def test_a_task_that_is_over_on_an_idle_chain_is_over_though_no_block_says_so(market: Market) -> None:
+    task = market.task(expires_in=2)
+    with pytest.raises(TaskExpired):
+        task.result(60)
+
+
+def test_a_task_and_its_responses_are_read_at_one_block(market: Market) -> None:
+    task = market.task()
+    bid(market.network, task.address, market.providers[0])
+    market.answers(task, (0, {"label": "a"}, PRICE))
+    with proxied(market.network.url) as proxy, Client(through(market.network, proxy.url)) as other:
+
+        def mine(method: str) -> None:
+            if method == "eth_call":
+                market.network.rpc("anvil_mine")
+
+        proxy.hold_after = mine
+        assert other.task(task.address).wait(0).provider == market.providers[0]
+    blocks = {call["params"][1] for call in proxy.calls if call["method"] == "eth_call"}
+    assert len(blocks) == 1
 
 
 def publish_elsewhere(talk: Talk, source: str) -> str:
