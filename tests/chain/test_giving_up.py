@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from tests.support.bidders import answer, bid, bidders
 from tests.support.calls import Threads
 from tests.support.localnet import RunningNetwork, wait_until
@@ -25,11 +26,17 @@ from ogpu.errors import (
     OGPUError,
     ResultInvalid,
     StateError,
+    TaskCanceled,
     TransactionUndetermined,
     WaitTimeout,
 )
 from ogpu.sync import Task
 from ogpu.types import TaskStatus
+
+
+class Label(BaseModel):
+    label: str
+
 
 LATE = Retry(attempts=2, on=(WaitTimeout,))
 OPEN = (
@@ -129,6 +136,55 @@ def test_a_node_that_is_away_while_a_task_is_given_up_is_waited_for(
             other.run(source, "f", {}, payment=PRICE, timeout=0, retries=LATE, idempotency_key="away")
         assert proxy.faults["*", Fault.DROP_BEFORE] == 10
     assert statuses(client, source) == [TaskStatus.CANCELED, TaskStatus.NEW]
+
+
+def test_a_task_whose_payment_is_on_its_way_has_no_follower_though_its_result_does_not_fit(
+    held: RunningNetwork,
+) -> None:
+    with Client() as client, proxied(held.url) as proxy, Client(through(held, proxy.url)) as other:
+        source = client.publish_source(source_info())
+        (provider,) = bidders(held, source, 1)
+        task = client.submit(source, "f", {}, payment=PRICE, idempotency_key="paid/run/1")
+        bid(held, task.address, provider)
+        answer(held, task.address, provider, client.content.put_json({"n": 1}))
+        set_policy(client, receipt_timeout=0.3)
+        held.rpc("evm_setAutomine", False)
+        with pytest.raises(TransactionUndetermined):
+            client.run(source, "f", {}, payment=PRICE, idempotency_key="paid")
+        again = Threads(
+            lambda: other.run(
+                source, "f", {}, payment=PRICE, model=Label, retries=Retry(2), idempotency_key="paid"
+            )
+        )
+        wait_until(lambda: proxy.methods["eth_call"] > 80, what="some looks")
+        assert pool(held) == 1
+        held.rpc("evm_setAutomine", True)
+        held.rpc("anvil_mine")
+        wait_until(lambda: len(tasks_of(client, source)) == 2, what="the next attempt")
+        assert task.status() is TaskStatus.FINALIZED
+        tasks_of(client, source)[1].cancel()
+        assert [type(outcome) for outcome in again.outcomes()] == [TaskCanceled]
+
+
+def test_a_task_that_another_run_of_the_same_key_gave_up_is_not_paid_as_well(
+    bare: RunningNetwork, client: Client
+) -> None:
+    source = client.publish_source(source_info())
+    one, two = bidders(bare, source, 2)
+    first = client.submit(source, "f", {}, payment=PRICE, idempotency_key="both/run/1")
+    bid(bare, first.address, one, two)
+    answer(bare, first.address, one, "ipfs://no-cid")
+    with proxied(bare.url) as proxy, Client(through(bare, proxy.url)) as other:
+        calls = Threads(
+            lambda: other.run(source, "f", {}, payment=PRICE, retries=Retry(2), idempotency_key="both")
+        )
+        wait_until(lambda: proxy.methods["eth_call"] > 40, what="some looks")
+        second = client.submit(source, "f", {}, payment=PRICE, idempotency_key="both/run/2")
+        answer(bare, first.address, two, client.content.put_json({"n": 1}))
+        bid(bare, second.address, two)
+        answer(bare, second.address, two, client.content.put_json({"n": 2}))
+        assert calls.results() == [{"n": 2}]
+    assert statuses(client, source) == [TaskStatus.RESPONDED, TaskStatus.FINALIZED]
 
 
 # --- a payment that is frozen

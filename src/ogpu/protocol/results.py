@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -54,6 +54,7 @@ class Wish:
     bidding: float = BIDDING
     private_key: Key | None = None
     role: Role | None = None
+    before_paying: Callable[[], Awaitable[None]] | None = None  # may raise, and then nothing is paid
 
     def __post_init__(self) -> None:
         check_wait(self.bidding, "bidding")
@@ -263,6 +264,8 @@ class _Choice:
 
     async def _confirm(self, response: Response) -> Receipt:
         chain, wish = self._results.chain, self._wish
+        if wish.before_paying is not None:
+            await wish.before_paying()
         controller = AsyncController(chain, self._results.keys)
         return await controller.confirm_response(
             response.address,

@@ -59,7 +59,7 @@ class Jobs:
         given_up = [await self._earlier(terms, data, terms.key_of(item, each)) for each in range(1, attempt)]
         try:
             while True:
-                one = _Attempt(self, terms, terms.key_of(item, attempt), attempt == terms.retry.attempts)
+                one = _Attempt(self, terms, item, attempt)
                 outcome = await one.outcome(data, published)
                 if isinstance(outcome, Result):
                     return outcome
@@ -122,14 +122,18 @@ class Jobs:
         return 1
 
 
+class _Followed(Exception):
+    """Somebody else who does the same work has published it again, so this attempt must not be paid."""
+
+
 class _Attempt:
     """One publication of a piece of work, and what becomes of it."""
 
-    def __init__(self, jobs: Jobs, terms: Terms, key: str | None, last: bool) -> None:
+    def __init__(self, jobs: Jobs, terms: Terms, item: int | None, number: int) -> None:
         self._jobs = jobs
         self._terms = terms
-        self._key = key
-        self._last = last  # no other one follows
+        self._key, self._next = terms.key_of(item, number), terms.key_of(item, number + 1)
+        self._last = number == terms.retry.attempts  # no other one follows
         self._settling = Settling(jobs.results, terms)
         self._gas_cost = 0
         self._payment = terms.payment  # that is paid, or may be yet
@@ -175,10 +179,13 @@ class _Attempt:
         raise AssertionError  # the last one returns or raises
 
     async def _result(self) -> Result | None:
-        timeout = self._terms.timeout
+        timeout, wish = self._terms.timeout, replace(self._terms.wish, before_paying=self._check_unfollowed)
         while True:
             try:
-                result = await self._jobs.results.get(self.task, timeout, self._terms.wish)
+                result = await self._jobs.results.get(self.task, timeout, wish)
+            except _Followed:
+                await self._settling.take_back(self.task)
+                return None
             except (TaskCanceled, TaskExpired, WaitTimeout, ContentError) as error:
                 if error.facts.get("status") in (TaskStatus.CANCELED, TaskStatus.EXPIRED):
                     self._payment = 0
@@ -192,6 +199,10 @@ class _Attempt:
                 return result
             timeout = math.inf
             await asyncio.sleep(PAUSE)
+
+    async def _check_unfollowed(self) -> None:
+        if not self._last and await self._jobs.knows(self._next):
+            raise _Followed
 
     async def _is_followed(self, error: OGPUError) -> bool:
         """Whether another attempt is made after it; also when it was canceled for that by a run before."""

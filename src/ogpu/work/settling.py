@@ -43,12 +43,12 @@ class Settling:
         if await self._is_back(task, sight):
             return End.BACK
         if status is TaskStatus.RESPONDED and isinstance(error, ResultInvalid):
-            return End.FROZEN
+            return End.OPEN if await self._was("accept", task) else End.FROZEN
         return End.BACK if await self._cancel(task) else End.OPEN
 
     async def is_followed(self, task: str) -> bool:
         """Whether a task was canceled to be published again, also by a run before."""
-        return await self._results.chain.transactions.knows(await self._once("cancel", task))
+        return await self._was("cancel", task)
 
     async def take_back(self, task: str) -> None:
         """See to the payment of a task that was given up: now, or after its expiry if the job lives then."""
@@ -108,6 +108,10 @@ class Settling:
                 self._terms.purse.add(receipt.gas_cost)
                 return
             await asyncio.sleep(PAUSE)
+
+    async def _was(self, what: str, task: str) -> bool:
+        """Whether that was sent for a task, by whoever shares our journal; it may not be mined yet."""
+        return await self._results.chain.transactions.knows(await self._once(what, task))
 
     async def _once(self, what: str, task: str) -> str:
         return await once(what, self._results.chain, task)
