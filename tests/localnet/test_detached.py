@@ -57,14 +57,15 @@ def test_it_outlives_its_terminal_and_down_stops_it(tmp_path: Path) -> None:
 
 def test_programs_are_told_what_runs_and_what_was_stopped(tmp_path: Path) -> None:
     named = ("--network-file", str(tmp_path / "net.json"), "--json")
-    code, said = ogpu(tmp_path, "up", "--no-provider", "--detach", *named)
-    found = json.loads((tmp_path / "net.json").read_text())
-    expected = {"network_file": named[1], "name": "local", "chain_id": 1337, "process": found["pid"]}
-    assert (code, json.loads(said)) == (0, {**expected, "log": f"{named[1]}.log"})
-    for process in (found["pid"], None):
-        code, said = ogpu(tmp_path, "down", *named)
-        assert code == 0
-        assert json.loads(said) == {"network_file": named[1], "process": process, "removed": False}
+    with running(tmp_path, "up", "--no-provider", "--detach", *named) as run:
+        assert run.process.wait(60) == 0
+        pid = json.loads(run.file.read_text())["pid"]
+        expected = {"network_file": named[1], "name": "local", "chain_id": 1337, "process": pid}
+        assert json.loads(run.said()) == {**expected, "log": f"{named[1]}.log"}
+        for process in (pid, None):
+            code, said = ogpu(tmp_path, "down", *named)
+            assert code == 0
+            assert json.loads(said) == {"network_file": named[1], "process": process, "removed": False}
 
 
 def test_in_the_foreground_programs_get_one_document_and_events_elsewhere(tmp_path: Path) -> None:
