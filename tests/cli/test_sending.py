@@ -144,7 +144,7 @@ def test_exit_codes_are_those_of_the_table(roles: Roles, here: Here, source: str
         (Exit.NOT_FOUND, ("task", "show", nothing)),
         (Exit.NOT_FOUND, ("task", "wait", source)),
         (Exit.NOT_FOUND, ("source", "show", nothing)),
-        (Exit.NOT_YET, ("task", "wait", task, "--timeout", "1s")),
+        (Exit.NOT_YET, ("task", "wait", task, "--timeout", "0s")),
         (Exit.NOT_YET, ("task", "result", task, "--timeout", "0s")),
         (Exit.USAGE, ("task", "show", "0x12")),
         (Exit.USAGE, ("task", "wait", task, "--timeout", "soon")),
@@ -160,7 +160,7 @@ def test_exit_codes_are_those_of_the_table(roles: Roles, here: Here, source: str
         assert error["message"], command
         assert error.keys() == {"kind", "message", "hint", "facts", "retryable", "exit_code"}
         assert here(*command).err.strip(), command
-    late = here.refused(Exit.NOT_YET, "task", "wait", task, "--timeout", "0s")
+    late = here.refused(Exit.NOT_YET, "task", "wait", task, "--timeout", "1s")
     assert late["hint"] == f"`ogpu task explain {task}` says why, `ogpu task wait {task}` waits on."
 
 
