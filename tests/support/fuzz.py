@@ -6,13 +6,14 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ogpu import events
+from ogpu import Retry, events
 from ogpu.client import ImageEnvironments
 from ogpu.content import Limits
+from ogpu.errors import ResultInvalid, TaskExpired
 from ogpu.types import (
     DeliveryMethod,
     Environment,
@@ -23,11 +24,13 @@ from ogpu.types import (
     TaskInput,
     TaskParams,
 )
+from tests.support.fitting import NOT_FITTING, Fitting, FuzzedCall
 from tests.support.market import PRICE, source_info
-from tests.support.odd import ODD
+from tests.support.odd import ODD, Model
 from tests.support.world import World
 
 FITTING = 0.8  # of the arguments are of the kind that is asked for
+WILD = 0.6  # of the calls have any value for any argument
 WAITS = ("timeout", "bidding")  # always given: else a call waits for minutes, as it should
 UNTOUCHED = {"close"}  # nothing could be called after it
 WHOLE = [0, 1, 2, 5, 10**15, 10**16, 10**18, 10**30, 2**63, 2**64 - 1, 2**128, 2**256 - 1]
@@ -46,19 +49,6 @@ TEXTS = [
     "e\u0301",
 ]
 ROLES = ["client", "provider", "master", "agent", "judge", ""]
-
-
-@dataclass(frozen=True)
-class FuzzedCall:
-    """A call that is about to be made."""
-
-    name: str
-    function: Callable[..., Any]
-    arguments: dict[str, Any]
-
-    def __call__(self) -> Any:
-        result = self.function(**self.arguments)
-        return list(result) if isinstance(result, Iterator) else result
 
 
 class Pool:
@@ -176,6 +166,24 @@ class Pool:
             [self.file, str(self.file), self._folder / "none", self._folder, self._folder / "new"]
         )
 
+    def items(self) -> Any:
+        """What a function may be mapped over."""
+        some = [{"n": self._rng.randrange(10)} for _ in range(self._rng.randrange(3))]
+        return self._rng.choice(
+            [some, iter(some), tuple(some), (each for each in some), [*some, 1], some[:1]]
+        )
+
+    def accept(self) -> Any:
+        """How a response is chosen."""
+        functions = [lambda found: found[-1], lambda found: None, lambda found: self.odd()]
+        return self._rng.choice(["first", "cheapest", None, *functions])
+
+    def retries(self) -> Any:
+        """How often, and after what."""
+        return self._rng.choice(
+            [None, Retry(1), Retry(2), Retry(3, (TaskExpired,)), Retry(2, (ResultInvalid,))]
+        )
+
     def limits(self) -> Limits | None:
         return self._rng.choice([None, Limits(), Limits(1, 1.0)])
 
@@ -204,18 +212,20 @@ WHOLES = "amount payment suggested_payment lower upper place first_block last_bl
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(WHOLES.split(), lambda pool, method: pool.whole()),
     **dict.fromkeys(("base_data", "live_data", "data"), lambda pool, method: pool.text()),
-    "function": lambda pool, method: pool.choice("echo", "echo", *TEXTS),
-    "Client.data": lambda pool, method: pool.choice({"n": 1}, {"n": [None]}, {}),
-    "items": lambda pool, method: pool.some(lambda: pool.choice({"n": 1}, {"n": 2}, {1: 2})),
-    "model": lambda pool, method: None,
-    "accept": lambda pool, method: pool.choice("first", "cheapest", "dearest", None),
-    "bidding": lambda pool, method: pool.choice(0, 0.01, -1),
-    "expires_in": lambda pool, method: pool.choice(None, 60, 0, 10**9),
-    "ordered": lambda pool, method: pool.choice(True, False),
-    "in_flight": lambda pool, method: pool.choice(1, 16, 0, 10**9),
-    "budget": lambda pool, method: pool.choice(None, 1, 10**18),
-    "retries": lambda pool, method: None,
     "Client.response": lambda pool, method: pool.response(),
+    "Client.source": lambda pool, method: pool.address("source"),
+    "Client.function": lambda pool, method: pool.choice("echo", *TEXTS),
+    "Client.data": lambda pool, method: pool.choice({"n": 1}, {}, Model(), {"\ud800": 1}),
+    "Client.payment": lambda pool, method: pool.choice(PRICE, PRICE, 0, 1, 10**30),
+    "items": lambda pool, method: pool.items(),
+    "accept": lambda pool, method: pool.accept(),
+    "retries": lambda pool, method: pool.retries(),
+    "model": lambda pool, method: pool.choice(None, Model, int, Model()),
+    "bidding": lambda pool, method: pool.choice(0, 0.01, -1, 10**400),
+    "in_flight": lambda pool, method: pool.choice(1, 2, 16, 0, -1, 10**30),
+    "budget": lambda pool, method: pool.choice(None, 0, PRICE, 10**18, 10**30),
+    "expires_in": lambda pool, method: pool.choice(None, 600, 7200, 0, 10**30),
+    "ordered": lambda pool, method: pool.choice(True, False),
     "Content.data": lambda pool, method: b"bytes",
     "Content.value": lambda pool, method: pool.odd(),
     "Content.content_type": lambda pool, method: pool.choice("text/plain", *TEXTS),
@@ -274,21 +284,39 @@ def methods_of(surface: Any) -> list[str]:
 
 
 def calls(world: World, seed: str, count: int, folder: Path) -> Iterator[FuzzedCall]:
-    """So many calls, the same ones for the same seed on a world of the same shape; each method among them."""
+    """So many calls, the same ones for the same seed on a world of the same shape.
+
+    The first ones fit, one for each method; then come some that fit but for one argument, and wild ones.
+    """
     rng = random.Random(seed)
-    pool = Pool(world, rng, folder)
+    pool, fitting = Pool(world, rng, folder), Fitting(world.network, world.client, folder)
     every = [(n, name) for n, one in enumerate(surfaces(world, pool)) for name in methods_of(one)]
-    order = [*every]
-    while len(order) < count:
-        order.append(rng.choice(every))
-    rng.shuffle(order)
-    for number, name in order[:count]:
-        surface = surfaces(world, pool)[number]
-        method = f"{type(surface).__name__}.{name}"
-        function = getattr(surface, name)
-        arguments = {
-            parameter.name: pool.value(parameter.name, method)
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.default is inspect.Parameter.empty or parameter.name in WAITS or rng.random() < 0.6
-        }
-        yield FuzzedCall(method, function, arguments)
+    rng.shuffle(every)
+    names = [f"{type(surfaces(world, pool)[number]).__name__}.{name}" for number, name in every]
+    yield from (fitting.call(name) for name in names if name not in NOT_FITTING)
+    for _ in range(count - len(every)):
+        place = rng.randrange(len(every))
+        if names[place] in NOT_FITTING or rng.random() < WILD:
+            yield wild(world, pool, rng, *every[place])
+        else:
+            yield spoiled(pool, rng, fitting.call(names[place]))
+
+
+def spoiled(pool: Pool, rng: random.Random, call: FuzzedCall) -> FuzzedCall:
+    """The call with another value for one argument, or with one more."""
+    parameters = list(inspect.signature(call.function).parameters)
+    name = rng.choice(parameters) if parameters else ""
+    changed = {name: pool.value(name, call.name)} if name else {}
+    return FuzzedCall(call.name, call.function, {**call.arguments, **changed})
+
+
+def wild(world: World, pool: Pool, rng: random.Random, number: int, name: str) -> FuzzedCall:
+    """Any argument with any value."""
+    surface = surfaces(world, pool)[number]
+    method, function = f"{type(surface).__name__}.{name}", getattr(surface, name)
+    arguments = {
+        parameter.name: pool.value(parameter.name, method)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is inspect.Parameter.empty or parameter.name in WAITS or rng.random() < 0.6
+    }
+    return FuzzedCall(method, function, arguments)
