@@ -329,7 +329,7 @@ def test_a_refusal_is_told_with_what_the_chain_had(world: World, what: str) -> N
         name: meant(world, value) for name, value in facts.items()
     }
     assert str(error).isprintable()
-    if isinstance(error, ContractReverted) and "block" in error.facts:
+    if isinstance(error, ContractReverted) and not what.startswith("look"):  # which is no transaction
         assert error.facts["block"] == int(block, 16)
         assert error.hint.startswith("Nothing was sent.")
         assert error.reason
@@ -411,10 +411,10 @@ def test_a_call_that_failed_on_chain_is_explained_by_its_own_block(emptied: Empt
 
 
 def test_a_fact_that_cannot_be_read_is_left_out(world: World, emptied: Emptied) -> None:
-    emptied.client.vault.balance_of(emptied.account)
-    emptied.proxy.order("eth_call", Fault.HTML, times=99)
-    with pytest.raises(errors.InsufficientVaultBalance) as caught:
-        emptied.client.vault.withdraw(10 * emptied.balance)
+    for _ in range(2):  # the first time it looks whether there is a Vault, too
+        with pytest.raises(errors.InsufficientVaultBalance) as caught:
+            emptied.client.vault.withdraw(10 * emptied.balance)
+        emptied.proxy.order("eth_call", Fault.HTML, times=99)
     assert caught.value.facts.keys() == {"from", "to", "block"}
     assert caught.value.message == "Vault.withdraw would fail: InsufficientBalance."
 

@@ -116,9 +116,9 @@ BAD: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", BAD, ids=repr)
 def test_what_cannot_be_is_refused_before_anything_is_sent(options: dict[str, Any]) -> None:
     with Client("testnet", private_key="0x" + "42" * 32, journal=":memory:") as client:
-        for call in (client.run, client.map):
+        for call, given in ((client.run, {"n": 1}), (client.map, [{"n": 1}])):
             with pytest.raises(InvalidInput):
-                call("0x" + "11" * 20, "echo", [], **{"payment": PRICE, **options})  # type: ignore[call-overload]
+                call("0x" + "11" * 20, "echo", given, **{"payment": PRICE, **options})  # type: ignore[arg-type]
 
 
 # --- published again

@@ -152,10 +152,9 @@ def test_exit_codes_are_those_of_the_table(roles: Roles, here: Here, source: str
         (Exit.USAGE, ("task", "show")),
         (Exit.USAGE, ("task", "show", task, "--colour")),
         (Exit.USAGE, ("tasks",)),
-        (Exit.FAILED, ("task", "confirm", task, "--yes")),
+        (Exit.NOT_FOUND, ("task", "confirm", task, "--yes")),  # a task is no response
+        (Exit.FAILED, ("vault", "claim", "--role", "client", "--yes")),
     ):
-        if command[1:2] == ("confirm",):
-            code = Exit.NOT_FOUND  # a task is no response
         error = here.refused(code, *command)
         assert error["message"], command
         assert error.keys() == {"kind", "message", "hint", "facts", "retryable", "exit_code"}

@@ -22,7 +22,7 @@ from ogpu.content import CID as ContentID
 from ogpu.content import AsyncContent, Limits, cid_of, parse_cid
 from ogpu.content.cache import Cache
 from ogpu.content.unixfs import KUBO_V1
-from ogpu.errors import ContentTooLarge, ContentUnavailable
+from ogpu.errors import ContentMismatch, ContentTooLarge, ContentUnavailable
 
 DATA = bytes(range(256)) * 40
 CID = cid_of(DATA)
@@ -208,7 +208,7 @@ def test_what_cannot_be_verified_is_never_kept(tmp_path: Path) -> None:
         gateway.files[CID] = DATA + b"\0"
         async with cached(tmp_path / "cache", gateway) as content:
             for _ in range(2):
-                with pytest.raises(Exception, match="not the file"):
+                with pytest.raises(ContentMismatch):
                     await content.get_bytes(CID)
 
     run(scenario())

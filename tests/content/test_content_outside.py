@@ -471,7 +471,3 @@ def test_the_systems_resolver_is_asked_when_there_is_no_other() -> None:
                 assert await content.get_bytes(f"{own}/x", allow_unverified=True) == BODY
 
     run(scenario())
-
-
-def test_there_are_more_than_60_tricks() -> None:
-    assert len(set(TRICKS.values())) == len(TRICKS) >= 60

@@ -246,7 +246,7 @@ async def journal_at(where: str | Path) -> Finding:
     from ogpu.tx.journal.place import place_of
 
     place = place_of(where)
-    if place.path is not None and not os.access(_existing(place.path), os.W_OK):
+    if place.path is not None and not _can_be_written(place.path):
         return Finding(
             "journal", False, f"{place.name} cannot be written", "Change its rights, or OGPU_JOURNAL."
         )
@@ -265,6 +265,7 @@ async def journal_at(where: str | Path) -> Finding:
     return Finding("journal", True, f"{place.name}, nothing is open")
 
 
-def _existing(path: Path) -> Path:
-    """A path, or the innermost folder of it that is there."""
-    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+def _can_be_written(path: Path) -> bool:
+    """Whether a file can be written, or made with the folders above it."""
+    there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    return os.access(there, os.W_OK) and (there == path or there.is_dir())
