@@ -265,7 +265,12 @@ async def journal_at(where: str | Path) -> Finding:
     return Finding("journal", True, f"{place.name}, nothing is open")
 
 
+def _existing(path: Path) -> Path:
+    """A path, or the innermost of the folders above it that is there."""
+    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+
+
 def _can_be_written(path: Path) -> bool:
     """Whether a file can be written, or made with the folders above it."""
-    there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    there = _existing(path)
     return os.access(there, os.W_OK) and (there == path or there.is_dir())
