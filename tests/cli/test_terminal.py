@@ -78,14 +78,16 @@ def test_waiting_shows_progress_on_a_terminal_only_and_ctrl_c_says_how_to_come_b
         said = lines(plain(run.said()))
     end = said.index("Interrupted. The task goes on.")
     assert said[end + 1] == f"Come back to it: ogpu task wait {task}"
-    with running(tmp_path, "task", "result", task, "--json", terminal=True) as run:
+    with running(tmp_path, "task", "run", "--file", "job.yaml", "--yes", "--json", terminal=True) as run:
+        wait_until(lambda: len(here.json("task", "ls")) == 2, what="the publish")
+        (task,) = {each["address"] for each in here.json("task", "ls")} - {task}
         run.until_said(f"Task {task} is new")
         press(run, "\x03")
         assert run.end() == 130
         (told,) = re.findall(r'^\{"error": .*$', plain(run.said()), re.MULTILINE)
         error = json.loads(told)["error"]
     assert (error["kind"], error["exit_code"]) == ("Interrupted", 130)
-    assert error["hint"] == f"Come back to it: ogpu task result {task}"
+    assert error["hint"] == f"Come back to it: ogpu task result {task} --accept first"
     colours = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}  # by which rich takes anything for a terminal
     told_ = here("task", "wait", task, "--timeout", "0s", **colours)
     assert (told_.code, told_.out) == (4, "")
@@ -181,7 +183,9 @@ def test_a_password_is_asked_for_once(working: RunningNetwork, here: Here, tmp_p
     content = Account.encrypt(bytes.fromhex(working.key()[2:]), "pass", kdf="scrypt", iterations=2)
     (tmp_path / "key.json").write_text(json.dumps(content))
     (tmp_path / "key.json").chmod(0o600)
-    command = ("task", "run", "--file", job(source_of(here)), "--key-from", "key.json", "--yes")
+    with open(job(source_of(here)), "a") as file:
+        file.write("extra: {note: this takes two steps}\n")
+    command = ("task", "run", "--file", "job.yaml", "--key-from", "key.json", "--yes")
     with running(tmp_path, *command, terminal=True) as run:
         run.until_said("Password")
         press(run, "pass\r")
