@@ -177,6 +177,7 @@ def test_ctrl_c_while_the_cost_is_asked_for_says_that_nothing_was_sent(
             press(run, "\x03")
             assert run.end() == 130
             assert "Interrupted. Nothing was sent." in run.said()
+            assert "never awaited" not in run.said()
 
 
 def test_a_password_is_asked_for_once(working: RunningNetwork, here: Here, tmp_path: Path) -> None:

@@ -70,13 +70,18 @@ def carried_out(work: Coroutine[Any, Any, T]) -> T:
     """Run it to its end; what libraries warn of is shown on stderr. SIGTERM and a closed terminal end it as
     Ctrl+C does: with `KeyboardInterrupt`, once all is closed.
     """
-    import asyncio
+    stoppable = _until_told_to_stop(work)
+    try:
+        import asyncio
 
-    with logging_to(lambda line: say(line, err=True)):
-        try:
-            return asyncio.run(_until_told_to_stop(work))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        with logging_to(lambda line: say(line, err=True)):
+            try:
+                return asyncio.run(stoppable)
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt from None
+    finally:
+        stoppable.close()  # one that Ctrl+C has kept from being begun would be warned of
+        work.close()
 
 
 async def _until_told_to_stop(work: Coroutine[Any, Any, T]) -> T:
