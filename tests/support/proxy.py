@@ -27,6 +27,10 @@ HTML_PAGE = b"<!doctype html><title>Welcome</title>"
 BAD_GATEWAY = b"<html><h1>502 Bad Gateway</h1></html>"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time left: close sends RST, not FIN
 NODE_TIMEOUT = 30.0
+BACKLOG = 1024
+ACCEPTING = (
+    5  # turns of the loop for connections that are being accepted; asyncio leaks them when it closes first
+)
 HEAD = {"jsonrpc": "2.0", "id": 0, "method": "eth_blockNumber", "params": []}
 UNSEEN = {  # what the node never hears of
     Fault.DROP_BEFORE,
@@ -336,16 +340,17 @@ async def _serve(proxy: Proxy, ready: threading.Event, end: asyncio.Event) -> No
         server = web.Server(_Server(proxy, session).handle, access_log=None, keepalive_timeout=3600)
         runner = web.ServerRunner(server, shutdown_timeout=0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
+        listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        await web.SockSite(runner, listening, backlog=BACKLOG).start()
         proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         ready.set()
         try:
             await end.wait()
         finally:
+            asyncio.get_running_loop().remove_reader(listening)
+            for _ in range(ACCEPTING):
+                await asyncio.sleep(0)
             await runner.cleanup()
-            await asyncio.sleep(0)
-            await server.shutdown(0)  # of connections that were being accepted meanwhile
 
 
 @contextlib.contextmanager
