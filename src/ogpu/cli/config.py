@@ -15,8 +15,8 @@ from ogpu import settings
 from ogpu.cli.exits import Exit
 from ogpu.cli.options import AsJSON, Place, Reading, command
 from ogpu.cli.output import aligned, facts, show, show_json
+from ogpu.cli.running import carried_out
 from ogpu.cli.screen import say
-from ogpu.cli.session import carried_out
 from ogpu.errors import ConfigurationError, InvalidInput
 from ogpu.networks import Network, redact
 from ogpu.text import printable

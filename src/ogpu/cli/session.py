@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from ogpu.cli.keys import signer_of
 from ogpu.cli.moving import Moving, progress
 from ogpu.cli.options import Reading, Sending, Signing
 from ogpu.cli.output import facts, show, show_json
-from ogpu.cli.screen import logging_to, say
+from ogpu.cli.running import carried_out
+from ogpu.cli.screen import say
 from ogpu.errors import DryRun, InvalidInput
 
 if TYPE_CHECKING:
@@ -64,35 +64,6 @@ def watched(
 
     with progress(waiting) as update:
         return carried_out(reading())
-
-
-def carried_out(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end; what libraries warn of is shown on stderr. SIGTERM and a closed terminal end it as
-    Ctrl+C does: with `KeyboardInterrupt`, once all is closed.
-    """
-    stoppable = _until_told_to_stop(work)
-    try:
-        import asyncio
-
-        with logging_to(lambda line: say(line, err=True)):
-            try:
-                return asyncio.run(stoppable)
-            except asyncio.CancelledError:
-                raise KeyboardInterrupt from None
-    finally:
-        stoppable.close()  # one that Ctrl+C has kept from being begun would be warned of
-        work.close()
-
-
-async def _until_told_to_stop(work: Coroutine[Any, Any, T]) -> T:
-    import asyncio
-
-    running, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert running is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            loop.add_signal_handler(number, running.cancel)
-    return await work
 
 
 # --- sending
