@@ -100,6 +100,13 @@ def test_mistakes_in_json_have_places_too(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", "j.yaml", (2, 1), "a is there twice"),
         ("a: &x [1]\nb: *x\n", "j.yaml", (1, 4), "used again by a reference"),
         ("a: !!python/name:os.system x\n", "j.yaml", (1, 4), "tag"),
+        ("a: !!int foo\n", "j.yaml", (1, 4), "int is not taken"),
+        ('a: !!int ""\n', "j.yaml", (1, 4), "int is not taken"),
+        ("a: 1\nb: !!float foo\n", "j.yaml", (2, 4), "float is not taken"),
+        ("a: !!bool maybe\n", "j.yaml", (1, 4), "bool is not taken"),
+        ("a: !!set {x, y}\n", "j.yaml", (1, 4), "set is not taken"),
+        ("a: !!binary aGk=\n", "j.yaml", (1, 4), "binary is not taken"),
+        ("!!omap\n- a: 1\n", "j.yaml", (1, 1), "omap is not taken"),
         ("? [1]\n: 2\n", "j.yaml", (1, 3), "must be text"),
         ("a: " + "9" * 5000, "j.yaml", (1, 4), "digits"),
         ('{"a": 1,\n "b": }', "j.json", (2, 7), "Expecting value"),
@@ -113,6 +120,11 @@ def test_a_broken_file_is_told_by_line(
     with pytest.raises(InvalidInput, match=words) as caught:
         task_file(file(tmp_path, text, name), {})
     assert mistakes(caught)[0][:2] == place
+
+
+def test_what_is_said_to_be_text_is_text(tmp_path: Path) -> None:
+    terms = f"source: !!str {ADDRESS}\nfunction: ! echo\ndata: {{n: !!str 5}}\npayment: 5\n"
+    assert task_file(file(tmp_path, terms, "j.yaml"), {}).data == {"n": "5"}
 
 
 @pytest.mark.parametrize(
