@@ -70,7 +70,10 @@ class Found:
     def assert_no_gap(self) -> None:
         """Nonces are used one after the other, and what waits follows them at once."""
         nonces = [transaction.nonce for transaction in self.mined]
-        assert nonces == list(range(self.first_nonce, self.next_nonce))
+        expected = list(range(self.first_nonce, self.next_nonce))
+        assert nonces == expected, (
+            f"nonces {nonces} in blocks {[t.block for t in self.mined]}, not {expected}"
+        )
         waiting = sorted(self.waiting)
         assert waiting == list(range(self.next_nonce, self.next_nonce + len(waiting))), "a nonce gap"
 
