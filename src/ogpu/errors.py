@@ -69,6 +69,8 @@ OGPUError
 │   ├── RPCRateLimited
 │   ├── NodeBehind                   a replica that has not seen a block yet
 │   ├── Reorganised                  the chain dropped the block that was being read
+│   ├── ChainInconsistent            blocks and logs that do not fit together
+│   ├── FinalityBroken               the chain changed below what was told as final
 │   ├── RPCFailed                    the node's own error: code and message
 │   │   └── RPCAnswerTooLarge        one answer is over the node's limit, or ours
 │   ├── WrongChain                   the node serves another chain
@@ -465,6 +467,19 @@ class NodeBehind(NetworkError):
 
 class Reorganised(NetworkError):
     """The chain dropped the block that was being read, again and again."""
+
+
+class ChainInconsistent(NetworkError):
+    """Blocks and logs that nodes tell of do not fit together; facts: block, reason."""
+
+
+class FinalityBroken(NetworkError):
+    """The chain changed below what was told as final, or further back than anything is known.
+
+    Facts: depth (blocks), number and hash of the oldest block that was known, newest, finality.
+    """
+
+    retryable = False
 
 
 class RPCFailed(NetworkError):

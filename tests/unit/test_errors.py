@@ -26,8 +26,8 @@ TABLE = {
     "TransactionError": """ContractReverted InsufficientFunds FeeTooLow+ GasTooExpensive+ NonceConflict
         ForeignNonce NonceInUse+ TransactionUndetermined+ DryRun SignerFailed TransactionDropped
         BudgetExceeded IdempotencyConflict IntentUnknown TasksNotPublished""",
-    "NetworkError+": """RPCUnreachable+ RPCInvalidResponse+ RPCRateLimited+ NodeBehind+ Reorganised+ RPCFailed
-        RPCAnswerTooLarge WrongChain ManagementUnavailable+""",
+    "NetworkError+": """RPCUnreachable+ RPCInvalidResponse+ RPCRateLimited+ NodeBehind+ Reorganised+
+        ChainInconsistent+ FinalityBroken RPCFailed RPCAnswerTooLarge WrongChain ManagementUnavailable+""",
     "JournalError": "JournalUnavailable+ JournalIncompatible",
     "ContentError": """ContentUnavailable+ ContentTooLarge ContentMismatch ContentInvalid ResultInvalid
         ContentBlocked ContentFileError UnsupportedCID""",
