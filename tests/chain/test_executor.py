@@ -117,7 +117,7 @@ def test_what_goes_wrong_is_the_future_s_exception(client: Client, source: str) 
 
 def test_a_future_can_be_canceled_until_it_is_published(client: Client, source: str) -> None:
     before = client.get_source(source).task_count
-    pool = NetworkExecutor(client, source, payment=PRICE, in_flight=1, timeout=1.5)
+    pool = NetworkExecutor(client, source, payment=PRICE, in_flight=1, timeout=3)
     running = pool.submit("nobody_has_it", n=1)
     waiting = pool.submit("echo", n=2)
     wait_until(lambda: running.task, what="its publication")

@@ -15,10 +15,11 @@ from tests.support.calls import (
     until,
 )
 from tests.support.localnet import rpc
+from tests.support.ports import kept
 from tests.support.proxy import Proxy, proxied
 from tests.support.stage import COIN
 
-from ogpu.localnet.node import bound, find_anvil
+from ogpu.localnet.node import find_anvil
 from ogpu.localnet.processes import end_with_parent
 from ogpu.rpc.transport import RPC
 from ogpu.tx.journal import Journal
@@ -34,17 +35,16 @@ GWEI = 10**9
 def legacy_url() -> Iterator[str]:
     """A node of a chain from before EIP-1559, which mines when it is told to."""
     binary = asyncio.run(find_anvil(print))
-    with bound(0, "test") as free:
-        port = free.getsockname()[1]
-    command = [str(binary), "--port", str(port), "--hardfork", "berlin", "--no-mining", "--silent"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent())
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(url), what="the node")
-        yield url
-    finally:
-        process.kill()
-        process.wait(10)
+    with kept() as port:
+        command = [str(binary), "--port", str(port), "--hardfork", "berlin", "--no-mining", "--silent"]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent())
+        try:
+            url = f"http://127.0.0.1:{port}"
+            until(lambda: _answers(url), what="the node")
+            yield url
+        finally:
+            process.kill()
+            process.wait(10)
 
 
 def _answers(url: str) -> bool:

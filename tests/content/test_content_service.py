@@ -276,7 +276,7 @@ def test_others_are_answered_while_a_large_upload_goes_on(tmp_path: Path) -> Non
             upload = asyncio.create_task(post(url, multipart(data)))
             answered = 0
             while not upload.done():
-                async with asyncio.timeout(2), session.get(f"{url}/ipfs/{CID}") as response:
+                async with asyncio.timeout(20), session.get(f"{url}/ipfs/{CID}") as response:
                     assert await response.read() == BODY
                     answered += 1
             assert (await upload)[0] == 201

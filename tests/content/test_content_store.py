@@ -189,7 +189,7 @@ def test_a_dripping_answer_ends_with_the_total_time() -> None:
     started = time.monotonic()
     with pytest.raises(ContentUnavailable, match=r"within 0\.4 s"):
         run(uploaded(drip(head, b" ", 0.02), limits=limits))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30  # it would drip for twenty minutes
 
 
 def test_an_endless_answer_is_cut_off() -> None:

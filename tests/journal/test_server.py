@@ -16,6 +16,8 @@ import pytest
 from ogpu.errors import ConfigurationError, JournalError, JournalIncompatible, JournalUnavailable
 from ogpu.tx.boundaries import Boundary
 from ogpu.tx.journal import Journal
+from ogpu.tx.journal.database import LANE_WAIT
+from ogpu.tx.journal.store import PATIENCE
 from tests.journal.values import CHAIN, SENDER, intent, leased, on_a_loop, opened, stored
 from tests.support.journals import journal_rows
 from tests.support.postgres import PostgresServer
@@ -59,7 +61,7 @@ async def test_a_server_that_does_not_come_back_is_given_up_and_used_when_it_doe
         began = time.monotonic()
         with pytest.raises(JournalUnavailable) as caught:
             await journal.find("a")
-        assert SHORT / 2 < time.monotonic() - began < SHORT + 3
+        assert SHORT / 2 < time.monotonic() - began < PATIENCE
         assert caught.value.facts["reason"] == "unavailable"
         impatient = Journal(database)
         waiting = asyncio.create_task(impatient.find("a"))
@@ -124,7 +126,7 @@ async def test_another_programs_lock_is_waited_for_and_then_given_up(database: s
             began = time.monotonic()
             with pytest.raises(JournalUnavailable, match="lock timeout"):
                 await journal.forget(CHAIN)
-            assert time.monotonic() - began < SHORT + 3
+            assert time.monotonic() - began < LANE_WAIT
             assert await journal.find("a") is not None
             waiting = asyncio.create_task(stored(patient, "b", first=1))
             await asyncio.sleep(0.1)
@@ -202,7 +204,7 @@ async def test_a_refused_login_is_told_at_once_and_without_the_password(
         began = time.monotonic()
         with pytest.raises(JournalError) as caught:
             await journal.find("a")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < PATIENCE / 2
         assert caught.value.facts["reason"] == "login"
         assert PASSWORD not in f"{caught.value} {caught.value.facts} {journal!r} {journal.name}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from aiohttp import ClientSession, web
@@ -22,6 +22,7 @@ from ogpu.errors import (
 from ogpu.provider.container import ContainerRunner
 from ogpu.provider.runner import Runner
 from tests.provider.support import EXISTING, HANDLERS, TASK, run, serving
+from tests.support.ports import kept
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,18 +45,18 @@ async def accept(request: web.Request) -> web.StreamResponse:
     return web.json_response({"status": "accepted"}, status=202)
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def place() -> Iterator[int]:
+    """A port at which nobody listens, unless the test does."""
+    with kept() as port:
+        yield port
 
 
-async def reserved() -> tuple[str, int, str]:
+@pytest.fixture
+def reserved(place: int) -> tuple[str, int, str]:
     """A callback URL for a service that is started before its runner, with the port and the token in it."""
-    async with ContainerRunner("http://127.0.0.1:1") as runner:
-        url = runner.callback_url
-    base, token = url.rsplit("/", 1)
-    return url, int(base.rsplit(":", 1)[1]), token
+    token = secrets.token_urlsafe(24)
+    return f"http://127.0.0.1:{place}/{token}", place, token
 
 
 async def posted(url: str, body: bytes) -> int:
@@ -63,9 +64,10 @@ async def posted(url: str, body: bytes) -> int:
         return reply.status
 
 
-def test_a_service_end_to_end() -> None:
+def test_a_service_end_to_end(reserved: tuple[str, int, str]) -> None:
+    callback, port, token = reserved
+
     async def main() -> None:
-        callback, port, token = await reserved()
         async with serving(EXISTING, callback) as url:
             runner = ContainerRunner(url, callback_port=port, callback_token=token, timeout=20)
             interface: Runner = runner
@@ -86,24 +88,26 @@ def test_a_service_end_to_end() -> None:
     run(main())
 
 
-def test_a_megabyte_passes_and_a_handler_that_gives_no_result_times_out() -> None:
+def test_a_megabyte_passes_and_a_handler_that_gives_no_result_times_out(
+    reserved: tuple[str, int, str],
+) -> None:
+    callback, port, token = reserved
+
     async def main() -> None:
-        callback, port, token = await reserved()
-        async with (
-            serving(HANDLERS, callback) as url,
-            ContainerRunner(url, timeout=1.5, callback_port=port, callback_token=token) as runner,
-        ):
-            text = "ab" * (1 << 19)
-            assert await runner.run("upper", TASK, {"text": text}) == {"value": text.upper()}
-            with pytest.raises(HandlerTimeout, match=r"1\.5 s"):
-                await runner.run("raises", TASK, {})
+        async with serving(HANDLERS, callback) as url:
+            async with ContainerRunner(url, callback_port=port, callback_token=token) as runner:
+                text = "ab" * (1 << 19)
+                assert await runner.run("upper", TASK, {"text": text}) == {"value": text.upper()}
+            async with ContainerRunner(url, timeout=0.5, callback_port=port, callback_token=token) as hasty:
+                with pytest.raises(HandlerTimeout, match=r"0\.5 s"):
+                    await hasty.run("raises", TASK, {})
 
     run(main())
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(place: int) -> None:
     async def main() -> None:
-        async with ContainerRunner(f"http://127.0.0.1:{closed_port()}") as runner:
+        async with ContainerRunner(f"http://127.0.0.1:{place}") as runner:
             with pytest.raises(ContainerUnreachable) as caught:
                 await runner.run("echo", TASK, {})
             assert caught.value.retryable

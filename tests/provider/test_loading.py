@@ -10,7 +10,7 @@ import pytest
 from ogpu.errors import HandlerError, HandlerFileError, HandlerSignatureError
 from ogpu.provider import examples
 from ogpu.provider.workers import HandlerPool
-from tests.provider.support import EXISTING, HANDLERS, TASK, handler_file, run
+from tests.provider.support import EXISTING, HANDLERS, TASK, descendants, handler_file, run
 
 GOOD = "@expose()\ndef good(data: In) -> Out:\n    return Out(y=data.x)\n"
 
@@ -132,12 +132,15 @@ def test_the_working_folder_shadows_nothing(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_worker_starts_quickly() -> None:
-    async def main() -> float:
-        began = time.perf_counter()
-        async with HandlerPool([EXISTING], size=1):
-            return time.perf_counter() - began
+    """Counted in the processor's time, of which other programs take nothing."""
 
-    assert min(run(main()) for _ in range(3)) < 0.5
+    async def main() -> float:
+        began = time.process_time()
+        async with HandlerPool([EXISTING], size=1):
+            own = time.process_time() - began
+            return own + sum(sum(process.cpu_times()[:2]) for process in descendants())
+
+    assert 0 < min(run(main()) for _ in range(3)) < 0.5
 
 
 def test_files_of_one_pool_may_be_many() -> None:

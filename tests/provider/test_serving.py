@@ -18,6 +18,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from tests.provider.support import EXISTING, HANDLERS, TASK, handler_file, run, serving, wait_in_loop
+from tests.support.ports import kept
 
 
 class Callbacks:
@@ -148,11 +149,8 @@ def test_a_callback_is_tried_again_when_the_other_side_is_not_well() -> None:
 
 
 def test_a_callback_waits_for_a_server_that_is_not_there_yet() -> None:
-    async def main() -> None:
+    async def main(port: int) -> None:
         callbacks = Callbacks()
-        with socket.socket() as place:
-            place.bind(("127.0.0.1", 0))
-            port = place.getsockname()[1]
         async with serving(HANDLERS, f"http://127.0.0.1:{port}") as url, ClientSession() as session:
             await post(session, f"{url}/run/upper/{TASK}", {"text": "a"})
             app = web.Application()
@@ -164,7 +162,8 @@ def test_a_callback_waits_for_a_server_that_is_not_there_yet() -> None:
             await wait_in_loop(lambda: callbacks.seen)
             await runner.cleanup()
 
-    run(main())
+    with kept() as place:
+        run(main(place))
 
 
 def test_without_a_callback_url_the_result_goes_nowhere_and_the_log_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -191,8 +192,10 @@ class LocalNetwork:
             saved = Saved(make_accounts(max(1, options.providers)), {}, None)
             state.save(chain_id, saved)
         port = place.getsockname()[1]
-        place.close()  # held until now, so that nothing else was given it
+        if sys.platform != "linux":
+            place.close()  # elsewhere the node cannot bind to what we have bound
         node = await self._start_node(binary, state, port)
+        place.close()  # held until now, so that nothing else was given it
         stack.push_async_callback(node.stop)
         rpc = RPC([node.url], chain_id)
         stack.push_async_callback(rpc.close)
