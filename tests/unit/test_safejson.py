@@ -24,8 +24,8 @@ for opening in (b"[", b'{"a":'):
 LIMIT = """
 import sys
 before = sys.getrecursionlimit()
-from ogpu.tx.signer import resolve_signer
-resolve_signer("0x" + "11" * 32)
+from ogpu.tx.keystore import eth_account
+eth_account()
 print(sys.getrecursionlimit() == before)
 """
 
@@ -39,7 +39,7 @@ def test_deep_nesting_does_not_end_a_program_that_uses_web3() -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["refused", "refused"])
 
 
-def test_signing_leaves_the_recursion_limit_as_it_was() -> None:
+def test_opening_a_keystore_leaves_the_recursion_limit_as_it_was() -> None:
     assert run(LIMIT).stdout.strip() == "True"
 
 

@@ -16,7 +16,7 @@ from ogpu.cli.screen import say
 from ogpu.errors import KeyMissing, KeystoreError
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ogpu.tx.keystore import KeyPair
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The keystore file.", show_default=False)]
@@ -87,7 +87,7 @@ def _new_file(file: Path) -> Path:
     return path
 
 
-def _write(path: Path, account: LocalAccount, secret: str, as_json: bool) -> None:
+def _write(path: Path, account: KeyPair, secret: str, as_json: bool) -> None:
     from ogpu.tx.keystore import write_keystore
 
     write_keystore(path, account, secret)

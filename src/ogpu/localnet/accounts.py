@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+from ogpu.tx.keystore import KeyPair
 
 CLIENTS = 3
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # SEC 2, secp256k1
@@ -18,13 +16,13 @@ CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 class Accounts:
     """Who is on a local network; provider, master and agent of the same position belong together."""
 
-    admin: LocalAccount
-    client: tuple[LocalAccount, ...]
-    provider: tuple[LocalAccount, ...]
-    master: tuple[LocalAccount, ...]
-    agent: tuple[LocalAccount, ...]
+    admin: KeyPair
+    client: tuple[KeyPair, ...]
+    provider: tuple[KeyPair, ...]
+    master: tuple[KeyPair, ...]
+    agent: tuple[KeyPair, ...]
 
-    def all(self) -> list[LocalAccount]:
+    def all(self) -> list[KeyPair]:
         """Everyone."""
         return [self.admin, *self.client, *self.provider, *self.master, *self.agent]
 
@@ -43,8 +41,7 @@ class Accounts:
         roles = {"client": self.client, "provider": self.provider, "master": self.master, "agent": self.agent}
         return {
             role: [
-                {"address": account.address, "private_key": "0x" + bytes(account.key).hex()}
-                for account in accounts
+                {"address": account.address, "private_key": "0x" + account.key.hex()} for account in accounts
             ]
             for role, accounts in roles.items()
         }
@@ -57,11 +54,9 @@ def make_accounts(providers: int) -> Accounts:
 
 def accounts_of(keys: list[str]) -> Accounts:
     """The accounts of keys (64 hexadecimal digits) in the order of `Accounts.all`; else ValueError."""
-    from eth_account import Account
-
     if len(keys) < 1 + CLIENTS + 3 or (len(keys) - 1 - CLIENTS) % 3 or not all(map(_is_key, keys)):
         raise ValueError("these are not the keys of a local network")
-    admin, *rest = (Account.from_key(key) for key in keys)
+    admin, *rest = (KeyPair.of(bytes.fromhex(key)) for key in keys)
     client, rest = rest[:CLIENTS], rest[CLIENTS:]
     providers = len(rest) // 3
     provider, master, agent = (tuple(rest[i * providers : (i + 1) * providers]) for i in range(3))

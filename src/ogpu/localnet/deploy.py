@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ogpu.errors import LocalNetworkError, RPCFailed
 from ogpu.localnet.accounts import Accounts
 from ogpu.rpc.codec import ZERO_ADDRESS, checksum, interface, keccak
 from ogpu.rpc.transport import RPC, quantity, raised
-
-if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+from ogpu.tx.keystore import KeyPair
+from ogpu.tx.signer import LocalSigner
 
 COIN = 10**18
 ACCOUNT_COINS = 100_000 * COIN
@@ -42,7 +41,7 @@ class _Script:
         self._nonces: dict[str, int] = {}
         self._signed: list[tuple[str, str, str]] = []  # label, raw bytes, hash
 
-    def add(self, label: str, sender: LocalAccount, to: str | None, data: str, value: int = 0) -> int:
+    def add(self, label: str, sender: KeyPair, to: str | None, data: str, value: int = 0) -> int:
         """Sign one more; returns its nonce."""
         nonce = self._nonces.get(sender.address, 0)
         self._nonces[sender.address] = nonce + 1
@@ -58,13 +57,13 @@ class _Script:
         }
         if to is not None:
             transaction["to"] = to
-        signed = sender.sign_transaction(transaction)
-        self._signed.append((label, "0x" + signed.raw_transaction.hex(), "0x" + signed.hash.hex()))
+        raw = LocalSigner(sender).sign(transaction)
+        self._signed.append((label, "0x" + raw.hex(), "0x" + keccak(raw).hex()))
         return nonce
 
     def call(
         self,
-        sender: LocalAccount,
+        sender: KeyPair,
         contracts: dict[str, str],
         contract: str,
         function: str,
@@ -132,12 +131,12 @@ async def add_providers(rpc: RPC, chain_id: int, more: Accounts, contracts: dict
     await script.run(rpc)
 
 
-async def _fund(rpc: RPC, accounts: list[LocalAccount]) -> None:
+async def _fund(rpc: RPC, accounts: list[KeyPair]) -> None:
     for answer in await rpc.batch([("anvil_setBalance", [a.address, hex(ACCOUNT_COINS)]) for a in accounts]):
         raised(answer)
 
 
-def _construct(script: _Script, admin: LocalAccount) -> dict[str, str]:
+def _construct(script: _Script, admin: KeyPair) -> dict[str, str]:
     from eth_abi.abi import encode
 
     contracts: dict[str, str] = {}
@@ -160,7 +159,7 @@ def _bytecode(name: str) -> str:
     return str(json.loads(text)["bytecode"])
 
 
-def _wire(script: _Script, admin: LocalAccount, contracts: dict[str, str]) -> None:
+def _wire(script: _Script, admin: KeyPair, contracts: dict[str, str]) -> None:
     script.call(admin, contracts, "Terminal", "setVault", contracts["Vault"])
     script.call(admin, contracts, "Nexus", "setVault", contracts["Vault"])
     script.call(admin, contracts, "Manager", "grantRole", keccak(b"CONTROLLER"), contracts["Nexus"])

@@ -28,7 +28,7 @@ from ogpu.networks import LOCAL_CHAIN_ID, Network, parse_network
 from ogpu.provider import PROVIDER_POLICY, HandlerPool, Provider
 from ogpu.rpc.transport import RPC, quantity
 from ogpu.text import printable
-from ogpu.tx.signer import resolve_signer
+from ogpu.tx.signer import LocalSigner
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -235,12 +235,11 @@ class LocalNetwork:
         if self._pool is None:
             return
         for account in saved.accounts.provider[: self._options.providers]:
+            signer = LocalSigner(account)
             own = await stack.enter_async_context(
-                AsyncClient(self.network, private_key=account, journal=":memory:", policy=PROVIDER_POLICY)
+                AsyncClient(self.network, private_key=signer, journal=":memory:", policy=PROVIDER_POLICY)
             )
-            provider = Provider(
-                own, resolve_signer(account), self._pool, report=self._life.note, poll=PROVIDER_POLL
-            )
+            provider = Provider(own, signer, self._pool, report=self._life.note, poll=PROVIDER_POLL)
             self._run(stack, f"provider {account.address}", provider.run())
 
     def _run(self, stack: AsyncExitStack, name: str, part: Coroutine[Any, Any, None]) -> None:

@@ -60,7 +60,7 @@ class State:
 
     def save(self, chain_id: int, saved: Saved) -> None:
         """Note who is on the network, for the next run."""
-        keys = [bytes(account.key).hex() for account in saved.accounts.all()]
+        keys = [account.key.hex() for account in saved.accounts.all()]
         document = {"chain_id": chain_id, "keys": keys, "contracts": saved.contracts, "block": saved.block}
         write_private(self._file, document)
 

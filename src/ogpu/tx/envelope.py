@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ogpu.errors import InvalidInput
 from ogpu.rpc.codec import checksum, keccak
 from ogpu.text import shown
+
+if TYPE_CHECKING:
+    import coincurve
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # SEC 2, secp256k1: n
 HIGHEST_S = CURVE_ORDER // 2  # EIP-2: nodes refuse a signature with a higher s
@@ -118,6 +121,11 @@ def recover(digest: bytes, parity: int, r: int, s: int) -> str | None:
         key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
     except Exception:  # noqa: BLE001 - what coincurve raises is an Exception itself
         return None
+    return address_of(key)
+
+
+def address_of(key: coincurve.PublicKey) -> str:
+    """The checksummed address of a public key (Yellow paper, appendix F)."""
     return checksum("0x" + keccak(key.format(compressed=False)[1:])[12:].hex())
 
 

@@ -10,14 +10,16 @@ import logging
 import os
 import re
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ogpu import settings
 from ogpu.errors import KeyMalformed, KeyMissing, KeystoreError
 from ogpu.rpc.codec import checksum
 from ogpu.safejson import parse_json
 from ogpu.text import shown
+from ogpu.tx.envelope import address_of
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -29,7 +31,24 @@ _ADDRESS = re.compile(r"(0x)?[0-9a-fA-F]{40}")
 _KEYSTORE_LIMIT = 64 * 1024  # bytes; a keystore has about 500
 
 
-def account_from(key: str, origin: str) -> LocalAccount:
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A private key and its checksummed address."""
+
+    address: str
+    key: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, key: bytes) -> KeyPair:
+        """Of 32 bytes; ValueError when they are no private key."""
+        import coincurve  # and not eth-account, which takes half a second to import
+
+        if len(key) != 32:
+            raise ValueError("a private key has 32 bytes")
+        return cls(address_of(coincurve.PrivateKey(key).public_key), key)
+
+
+def account_from(key: str, origin: str) -> KeyPair:
     """The account of a key in text; `origin` is what an error calls it."""
     malformed = KeyMalformed(
         f"{origin} is not a private key.",
@@ -38,10 +57,9 @@ def account_from(key: str, origin: str) -> LocalAccount:
     if not _HEX_KEY.fullmatch(key):
         raise malformed
     try:
-        account: LocalAccount = eth_account().Account.from_key(key)
-    except Exception:  # noqa: BLE001 - key libraries raise many types, and their texts can hold the key
+        return KeyPair.of(bytes.fromhex(key.removeprefix("0x")))
+    except ValueError:  # its text can hold the key
         raise malformed from None
-    return account
 
 
 def eth_account() -> Any:
@@ -53,7 +71,12 @@ def eth_account() -> Any:
     return eth_account
 
 
-def account_of(role: str) -> LocalAccount:
+def is_local_account(candidate: object) -> TypeGuard[LocalAccount]:
+    """Whether it is an account object of eth-account; whoever has one has imported that."""
+    return "eth_account" in sys.modules and isinstance(candidate, eth_account().signers.local.LocalAccount)
+
+
+def account_of(role: str) -> KeyPair:
     """The account that a role's variables name; raises `KeyMissing` and `KeystoreError`."""
     variable, keystore = settings.ROLE_KEYS[role], settings.ROLE_KEYSTORES[role]
     if value := settings.variable(variable):
@@ -69,12 +92,12 @@ def account_of(role: str) -> LocalAccount:
     )
 
 
-def open_keystore(path: Path, password: str) -> LocalAccount:
+def open_keystore(path: Path, password: str) -> KeyPair:
     """The account of an encrypted keystore file; raises `KeystoreError`. It takes about a second of CPU."""
     keystore, name = _read_keystore(path), shown(str(path), 200)
     library = eth_account()
     try:
-        account: LocalAccount = library.Account.from_key(library.Account.decrypt(keystore, password))
+        account = KeyPair.of(bytes(library.Account.decrypt(keystore, password)))
     except ValueError:  # the causes are left out: what libraries say of a key can hold it
         raise KeystoreError(
             f"The keystore {name} does not open with that password.",
@@ -100,9 +123,9 @@ def refuse_existing(path: Path) -> None:
         )
 
 
-def write_keystore(path: Path, account: LocalAccount, password: str) -> None:
+def write_keystore(path: Path, account: KeyPair, password: str) -> None:
     """Write an account's key to a new file that only its owner can read; a file that exists is left alone."""
-    content = json.dumps(account.encrypt(password)).encode()
+    content = json.dumps(eth_account().Account.encrypt(account.key, password)).encode()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

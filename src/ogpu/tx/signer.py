@@ -12,7 +12,7 @@ from ogpu.errors import KeyMalformed, SignerFailed
 from ogpu.rpc.codec import checksum, keccak
 from ogpu.text import printable
 from ogpu.tx.envelope import CURVE_ORDER, Envelope, problem_of, recover
-from ogpu.tx.keystore import account_from, account_of, eth_account, open_keystore
+from ogpu.tx.keystore import KeyPair, account_from, account_of, is_local_account, open_keystore
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -45,7 +45,7 @@ class LocalSigner:
 
     __slots__ = ("_address", "_key")
 
-    def __init__(self, account: LocalAccount) -> None:
+    def __init__(self, account: KeyPair | LocalAccount) -> None:
         import coincurve
 
         self._address: str = account.address
@@ -60,6 +60,10 @@ class LocalSigner:
 
     async def sign_transaction(self, transaction: Mapping[str, Any]) -> bytes:
         """The raw signed transaction."""
+        return self.sign(transaction)
+
+    def sign(self, transaction: Mapping[str, Any]) -> bytes:
+        """The same, as it waits for nothing."""
         envelope = Envelope.of(transaction)
         signature: bytes = self._key.sign_recoverable(envelope.digest(), hasher=None)  # its s is low
         return envelope.encode(signature[64], *_two_numbers(signature[:64]))
@@ -181,7 +185,7 @@ def resolve_signer(private_key: str | LocalAccount | Signer | None, role: str = 
         return LocalSigner(account_from(private_key, "private_key"))
     if isinstance(private_key, LocalSigner):
         return private_key
-    if isinstance(private_key, eth_account().signers.local.LocalAccount):
+    if is_local_account(private_key):
         return LocalSigner(private_key)
     return _signer(private_key)
 
