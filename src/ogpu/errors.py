@@ -78,6 +78,10 @@ OGPUError
 ├── JournalError                     the record of transactions cannot be read or written
 │   ├── JournalUnavailable           locked for too long, or its database does not answer
 │   └── JournalIncompatible          another program's file, or a newer version's
+├── IndexFailed                      the index of the chain cannot be read or written
+│   ├── IndexUnavailable             locked for too long, or its database does not answer
+│   ├── IndexBusy                    another process writes it
+│   └── IndexMismatch                of another chain, of a newer version, or no index
 ├── ContentError
 │   ├── ContentUnavailable           could not be uploaded or fetched
 │   ├── ContentTooLarge
@@ -528,6 +532,24 @@ class JournalUnavailable(JournalError):
 
 class JournalIncompatible(JournalError):
     """What is there is no journal, or one that another version of the library wrote."""
+
+
+class IndexFailed(OGPUError):
+    """The index cannot be read or written; what is in it is whole. Facts: index, reason."""
+
+
+class IndexUnavailable(IndexFailed):
+    """The index is locked, or its database does not answer, for longer than we wait."""
+
+    retryable = True
+
+
+class IndexBusy(IndexFailed):
+    """Another process follows the chain into this index."""
+
+
+class IndexMismatch(IndexFailed):
+    """What is there is the index of another chain, of a newer version of the library, or none."""
 
 
 class ContentError(OGPUError):

@@ -9,6 +9,7 @@ from ogpu.errors import ConfigurationError
 
 NETWORK_FILE = "OGPU_NETWORK_FILE"
 JOURNAL = "OGPU_JOURNAL"
+INDEX = "OGPU_INDEX"
 CONTENT_STORE = "OGPU_CONTENT_STORE"
 CONTENT_GATEWAYS = "OGPU_CONTENT_GATEWAYS"
 CONTENT_CACHE = "OGPU_CONTENT_CACHE"
@@ -42,6 +43,11 @@ def network_file() -> Path | None:
 def journal() -> str | None:
     """Where this program's journal is to be, when that is set: a path or a PostgreSQL URL."""
     return variable(JOURNAL)
+
+
+def index() -> str | None:
+    """Where the index is to be, when that is set: a path or a PostgreSQL URL."""
+    return variable(INDEX)
 
 
 def content_store() -> str | None:
@@ -80,3 +86,10 @@ def state_folder() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("ogpu")
+
+
+def data_folder() -> Path:
+    """Where things are kept that take long to make again, such as the index."""
+    from platformdirs import user_data_path
+
+    return user_data_path("ogpu")

@@ -29,6 +29,7 @@ TABLE = {
     "NetworkError+": """RPCUnreachable+ RPCInvalidResponse+ RPCRateLimited+ NodeBehind+ Reorganised+
         ChainInconsistent+ FinalityBroken RPCFailed RPCAnswerTooLarge WrongChain ManagementUnavailable+""",
     "JournalError": "JournalUnavailable+ JournalIncompatible",
+    "IndexFailed": "IndexUnavailable+ IndexBusy IndexMismatch",
     "ContentError": """ContentUnavailable+ ContentTooLarge ContentMismatch ContentInvalid ResultInvalid
         ContentBlocked ContentFileError UnsupportedCID""",
     "HandlerError": """HandlerSignatureError HandlerFileError HandlerMissing HandlerInputInvalid HandlerFailed

@@ -27,13 +27,18 @@ from sqlalchemy.types import TypeDecorator
 metadata = MetaData()
 
 
+def _sorted_by_bytes(length: int) -> String:
+    """Text that sorts alike in every database, whatever language a PostgreSQL server speaks."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 class Wei(TypeDecorator[int]):
     """An amount of up to 78 digits as text that sorts as the number does: how many digits it has, then they.
 
     No database has exact integers of 256 bits under one name; sums are made where rows are written.
     """
 
-    impl = String(80, collation=None)
+    impl = String(80)
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
@@ -46,11 +51,11 @@ class Wei(TypeDecorator[int]):
 
 
 def _address(name: str, **options: Any) -> Column[str]:
-    return Column(name, String(42), **options)
+    return Column(name, _sorted_by_bytes(42), **options)
 
 
 def _hash(name: str, **options: Any) -> Column[str]:
-    return Column(name, String(66), **options)
+    return Column(name, _sorted_by_bytes(66), **options)
 
 
 def _number(name: str, **options: Any) -> Column[int]:

@@ -1,0 +1,238 @@
+"""What events do not carry, read from the contracts: a pure plan of calls, and the batches that make them.
+
+Each item is read at the block of its event, so that what the index holds does not depend on how blocks are
+grouped, and a block that is dropped later leaves nothing behind. A node that has pruned the state of an old
+block is asked at its newest one: what can change since then is read again at its next event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ogpu.errors import NodeBehind, Reorganised, RPCFailed
+from ogpu.indexer.happenings import Happening, SourceTerms, plain, stored_text
+from ogpu.networks import Network
+from ogpu.rpc.blocks import header_of
+from ogpu.rpc.codec import interface
+from ogpu.rpc.steps import Block
+from ogpu.rpc.transport import RPC
+from ogpu.types import TaskStatus
+
+logger = logging.getLogger(__name__)
+
+_FIGURES = ("balanceOf", "lockupOf", "unbondingOf", "unbondingTimestamp", "sanctionOf", "totalEarningsOf")
+
+
+class Call(NamedTuple):
+    """A view call; `block` is the number of the block at whose end it is made."""
+
+    contract: str
+    address: str
+    function: str
+    arguments: tuple[str, ...]
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTerms:
+    """A task as it was published: `expiry_time` in Unix seconds, `payment` in wei."""
+
+    client: str
+    config_url: str
+    expiry_time: int
+    payment: int
+    delivery_method: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTerms:
+    """A response: `payment` is what it asks, in wei."""
+
+    task: str
+    provider: str
+    data: str
+    payment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the Vault holds for an account, in wei; `unbonding_matures` in Unix seconds."""
+
+    balance: int
+    lockup: int
+    unbonding: int
+    unbonding_matures: int
+    sanctioned: int
+    earned: int
+
+
+@dataclass
+class Facts:
+    """What was read for a batch."""
+
+    sources: dict[str, SourceTerms] = field(default_factory=dict)
+    tasks: dict[str, TaskTerms] = field(default_factory=dict)
+    responses: dict[str, ResponseTerms] = field(default_factory=dict)
+    owners: dict[tuple[str, int], str] = field(default_factory=dict)  # of tasks, at a block
+    data: dict[tuple[str, str, int], str] = field(default_factory=dict)  # event, provider, block
+    accounts: dict[tuple[str, int], Figures] = field(default_factory=dict)
+
+
+def settles(happening: Happening) -> bool:
+    """Whether a task ends here."""
+    return happening.kind == "TaskStatusChanged" and happening.status >= TaskStatus.CANCELED
+
+
+def concerned(happening: Happening, facts: Facts) -> list[str]:
+    """The accounts whose figures in the Vault an event may have changed."""
+    if happening.contract == "Vault":
+        return [happening.account]
+    match happening.kind:
+        case "SourcePublished":
+            return [facts.sources[happening.source].client]
+        case "TaskPublished":
+            return [facts.tasks[happening.task].client]
+        case "ResponseStatusChanged":  # its payment comes in the same transaction
+            return [facts.responses[happening.response].provider]
+    return [facts.owners[happening.task, happening.block]] if settles(happening) else []
+
+
+def item_calls(happenings: Iterable[Happening], network: Network) -> list[Call]:
+    """The calls for new items, each once."""
+    calls: dict[Call, None] = {}
+    read: set[str] = set()
+    for happening in happenings:
+        for call in _calls_for(happening, read, network.contracts["TERMINAL"]):
+            calls[call] = None
+    return list(calls)
+
+
+def _calls_for(happening: Happening, read: set[str], terminal: str) -> Iterable[Call]:
+    block = happening.block
+    match happening.kind:
+        case "SourcePublished":
+            yield Call("Source", happening.source, "getSourceParams", (), block)
+        case "TaskPublished":
+            for function in ("taskParams", "owner", "getDeliveryMethod"):
+                yield Call("Task", happening.task, function, (), block)
+        case "TaskStatusChanged" if settles(happening):
+            yield Call("Task", happening.task, "owner", (), block)
+        case "ResponseSubmitted" | "ResponseStatusChanged" if happening.response not in read:
+            read.add(happening.response)  # its terms stay as they are
+            yield Call("Response", happening.response, "getResponseParams", (), block)
+        case "BaseDataUpdated":
+            yield Call("Terminal", terminal, "baseDataOf", (happening.provider,), block)
+        case "LiveDataUpdated":
+            yield Call("Terminal", terminal, "liveDataOf", (happening.provider,), block)
+
+
+def take_items(facts: Facts, values: Mapping[Call, Any]) -> None:
+    """Note what the calls for items brought."""
+    for call, value in values.items():
+        match call.function:
+            case "getSourceParams":
+                facts.sources[call.address] = plain(value)
+            case "taskParams":
+                _, config, expiry, payment = value
+                owner, delivery = (
+                    values[call._replace(function=function)] for function in ("owner", "getDeliveryMethod")
+                )
+                terms = TaskTerms(owner, stored_text(config), expiry, payment, delivery)
+                facts.tasks[call.address] = terms
+            case "owner":
+                facts.owners[call.address, call.block] = value
+            case "getResponseParams":
+                task, provider, data, payment = value
+                facts.responses[call.address] = ResponseTerms(task, provider, stored_text(data), payment)
+            case "baseDataOf":
+                facts.data["BaseDataUpdated", call.arguments[0], call.block] = stored_text(value)
+            case "liveDataOf":
+                facts.data["LiveDataUpdated", call.arguments[0], call.block] = stored_text(value)
+
+
+def account_calls(happenings: Iterable[Happening], facts: Facts, vault: str, final: int) -> list[Call]:
+    """The calls for accounts: at each block that may still be dropped, and at the last one that may not."""
+    touched: dict[tuple[str, int], None] = {}
+    last_final: dict[str, int] = {}
+    for happening in happenings:
+        for account in concerned(happening, facts):
+            if happening.block <= final:
+                last_final[account] = happening.block
+            else:
+                touched[account, happening.block] = None
+    wanted = [*last_final.items(), *touched]
+    return [Call("Vault", vault, name, (account,), block) for account, block in wanted for name in _FIGURES]
+
+
+def take_accounts(facts: Facts, values: Mapping[Call, Any]) -> None:
+    """Note what the calls for accounts brought."""
+    for call in values:
+        if call.function == _FIGURES[0]:
+            numbers = (values[call._replace(function=name)] for name in _FIGURES)
+            facts.accounts[call.arguments[0], call.block] = Figures(*numbers)
+
+
+class Reader:
+    """What reads the facts of batches from one chain."""
+
+    def __init__(self, rpc: RPC, network: Network) -> None:
+        self._rpc = rpc
+        self._network = network
+        self._pruned = -1  # the newest block whose state the node was found to lack
+
+    async def facts(self, happenings: Sequence[Happening], last: Block, final: int) -> Facts:
+        """What the events of blocks up to `last` do not carry; `Reorganised` when that one was dropped."""
+        facts = Facts()
+        if not happenings:
+            return facts
+        take_items(facts, await self._values(item_calls(happenings, self._network), final))
+        vault = self._network.contracts["VAULT"]
+        take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final), final))
+        header = await self._rpc.call("eth_getBlockByNumber", hex(last.number), False)
+        if header is None or header_of(header, last.number).hash != last.hash:
+            raise Reorganised(f"Block {last.number} was dropped while the index read what belongs to it.")
+        return facts
+
+    async def _values(self, calls: Sequence[Call], final: int) -> dict[Call, Any]:
+        """The results; those of old blocks are asked for at the newest one when the node has pruned them."""
+        answers = await self._ask(calls, final)
+        return {
+            call: interface(call.contract).functions[call.function].decode(answer)
+            for call, answer in zip(calls, answers, strict=True)
+        }
+
+    async def _ask(self, calls: Sequence[Call], final: int) -> list[Any]:
+        try:
+            answers = await self._rpc.batch([self._request(call) for call in calls])
+        except NodeBehind:  # which is also what a missing state looks like
+            if not await self._finds_pruned(calls, final):
+                raise
+            return await self._ask(calls, final)
+        failure = next((answer for answer in answers if isinstance(answer, RPCFailed)), None)
+        if failure is None:
+            return answers
+        if not await self._finds_pruned(calls, final):
+            raise failure
+        return await self._ask(calls, final)
+
+    async def _finds_pruned(self, calls: Sequence[Call], final: int) -> bool:
+        """Whether the node has no state of an old block, so that old ones are read otherwise from now on."""
+        old = [call for call in calls if self._pruned < call.block <= final]
+        if not old:
+            return False
+        try:
+            method, parameters = self._request(min(old, key=lambda call: call.block))
+            await self._rpc.call(method, *parameters)
+        except (NodeBehind, RPCFailed) as error:
+            self._pruned = max(call.block for call in old)
+            logger.warning("old blocks are read at the head, as the node lacks their state: %s", error)
+            return True
+        return False
+
+    def _request(self, call: Call) -> tuple[str, list[Any]]:
+        function = interface(call.contract).functions[call.function]
+        block = "latest" if call.block <= self._pruned else hex(call.block)
+        return "eth_call", [{"to": call.address, "data": function.encode(*call.arguments)}, block]

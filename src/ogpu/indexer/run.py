@@ -1,0 +1,184 @@
+"""The indexer: it follows the chain into the database until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from ogpu.errors import FinalityBroken, NetworkError
+from ogpu.indexer.database import Database
+from ogpu.indexer.happenings import Decoder
+from ogpu.indexer.items import Reader
+from ogpu.indexer.place import Place
+from ogpu.indexer.project import Batch
+from ogpu.indexer.store import Identity, OutOfStep, Position, Store
+from ogpu.networks import Network
+from ogpu.rpc.follow import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, follow
+from ogpu.rpc.transport import RPC
+
+logger = logging.getLogger(__name__)
+
+MOST_EVENTS = 2000  # in a transaction; one more only when a single block has more
+READ_AHEAD = 2  # batches that were read and wait to be written
+FIRST_PAUSE = 0.1  # seconds after a read that failed; doubles
+LONGEST_PAUSE = 2.0
+
+T = TypeVar("T")
+Work = Batch | RolledBack
+
+
+@dataclass
+class Progress:
+    """How far the indexer is: its last block, and the newest one that the node told of."""
+
+    number: int = -1
+    head: int = -1
+
+
+class Indexer:
+    """What keeps one index up to date. One a database: a second one gets `IndexBusy`."""
+
+    def __init__(
+        self,
+        rpc: RPC,
+        network: Network,
+        place: Place,
+        *,
+        first_block: int = 0,
+        poll: float = POLL,
+        hint: Hint | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.progress = Progress()
+        self._rpc = rpc
+        self._network = network
+        self._place = place
+        self._first_block = first_block
+        self._poll = poll
+        self._hint = hint
+        self._clock = clock
+        self._decoder = Decoder(network)
+        self._reader = Reader(rpc, network)
+        self._pause = FIRST_PAUSE
+
+    async def run(self) -> None:
+        """Follow the chain until it is cancelled; what is written is whole whenever that happens.
+
+        Raises `IndexBusy`, `IndexMismatch`, `IndexFailed`, and `FinalityBroken` when a block has changed
+        that was told as final.
+        """
+        identity = Identity(
+            self._network.chain_id,
+            await self._rpc.genesis(),
+            self._network.contracts["NEXUS"],
+            self._first_block,
+        )
+        with ThreadPoolExecutor(1, "ogpu-index") as thread:
+            writer = _Writer(Store(Database(self._place), identity), thread)
+            try:
+                while True:
+                    await self._follow(writer, await writer.do(writer.store.open))
+            except FinalityBroken as error:
+                raise FinalityBroken(
+                    error.message, hint="Make the index anew: `ogpu index rebuild`.", facts=error.facts
+                ) from error
+            finally:
+                await writer.do(writer.store.close)
+
+    async def _follow(self, writer: _Writer, position: Position) -> None:
+        """Read and write, one beside the other, until it has to begin again from what is written."""
+        self.progress.number = position.cursor.number
+        queue: asyncio.Queue[Work] = asyncio.Queue(READ_AHEAD)
+        tasks = [
+            asyncio.create_task(self._read(position, queue)),
+            asyncio.create_task(self._write(writer, position.cursor, queue)),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        except OutOfStep:
+            logger.warning("the index was written by somebody else meanwhile: looking anew")
+        except NetworkError as error:
+            if not error.retryable:
+                raise
+            logger.warning("reading for the index: beginning again: %s", error)
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, position: Position, queue: asyncio.Queue[Work]) -> None:
+        steps = follow(
+            self._rpc,
+            self._decoder.addresses,
+            position.known,
+            first=max(0, position.cursor.number + 1),
+            poll=self._poll,
+            hint=self._hint,
+        )
+        try:
+            async for step in steps:
+                match step:
+                    case Blocks():
+                        async for batch in self._batches(step):
+                            await queue.put(batch)
+                        self._pause = FIRST_PAUSE
+                    case RolledBack():
+                        await queue.put(step)
+                    case Finalized():
+                        pass  # written with the blocks, as `Batch.final`
+        finally:
+            await steps.aclose()
+
+    async def _batches(self, step: Blocks) -> AsyncIterator[Batch]:
+        for blocks in parts(step.blocks):
+            happenings = self._decoder.of(blocks)
+            final = min(blocks[-1].number, step.head - FINALITY + 1)
+            facts = await self._reader.facts(happenings, blocks[-1], final)
+            yield Batch(blocks, happenings, facts, step.head, final)
+
+    async def _write(self, writer: _Writer, at: Cursor, queue: asyncio.Queue[Work]) -> None:
+        while True:
+            work, before = await queue.get(), at
+            if isinstance(work, Batch):
+                at = work.blocks[-1].cursor
+                self.progress.head = max(work.head, at.number)
+                await writer.do(partial(writer.store.take, work, before))
+            else:
+                at, now = work.to, int(self._clock())
+                await writer.do(partial(writer.store.roll_back, work, before, now))
+                logger.warning("the chain dropped %d blocks after block %d", len(work.dropped), at.number)
+            self.progress.number = at.number
+
+
+class _Writer:
+    """The store, used in a thread of its own so that reading goes on meanwhile."""
+
+    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
+        self.store = store
+        self._thread = thread
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Do something with the store. Cancelled, it has done it or not begun."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def parts(blocks: Sequence[Block]) -> list[tuple[Block, ...]]:
+    """Blocks in parts of a bounded number of events."""
+    made: list[tuple[Block, ...]] = []
+    part: list[Block] = []
+    count = 0
+    for block in blocks:
+        if part and count + len(block.logs) > MOST_EVENTS:
+            made.append(tuple(part))
+            part, count = [], 0
+        part.append(block)
+        count += len(block.logs)
+    return [*made, tuple(part)]
