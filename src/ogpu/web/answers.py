@@ -1,0 +1,115 @@
+"""Answers from the index: each with an ETag, kept while the index stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Request
+from pydantic import Field
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from ogpu.errors import NotFound
+from ogpu.web import queries
+from ogpu.web.failures import Unready
+from ogpu.web.jsontext import written
+from ogpu.web.reading import Index
+from ogpu.web.values import Page, Position
+
+T = TypeVar("T")
+
+CACHE_BYTES = 16 << 20
+
+Question = Callable[[Connection], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class One(Generic[T]):
+    """An answer."""
+
+    data: T
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Generic[T]):
+    """A page of a list."""
+
+    data: tuple[T, ...]
+    next: Annotated[str | None, Field(description="The cursor of the next page; null at the end.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    etag: str
+    position: Position
+    body: bytes | None  # none when the client has it
+
+
+class Answers:
+    """Answers questions of the index as JSON."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    async def tell(self, request: Request, question: Question) -> Response:
+        """The answer to a request; the question returns a value, a page, or None for what is not there."""
+        asked = f"{request.url.path}?{request.url.query}"
+        known = _etags(request)
+        found = await self.index.ask(lambda connection: self._look(connection, asked, known, question))
+        headers = {
+            "ETag": found.etag,
+            "Cache-Control": "no-cache",
+            "X-Index-Block": str(found.position.number),
+            "X-Index-Behind": str(max(0, found.position.head - found.position.number)),
+        }
+        if found.body is None:
+            return Response(None, 304, headers)
+        return Response(found.body, 200, headers, "application/json")
+
+    def _look(self, connection: Connection, asked: str, known: set[str], question: Question) -> _Answer:
+        position = queries.position(connection)
+        if position is None:
+            raise Unready("The index is empty still.", hint="Its first blocks are being read; try again.")
+        etag = _etag(position, asked)
+        if known & {etag, "*"}:
+            return _Answer(etag, position, None)
+        with self._lock:
+            body = self._kept.get(etag)
+        if body is None:
+            body = _body(question(connection))
+            self._keep(etag, body)
+        return _Answer(etag, position, body)
+
+    def _keep(self, etag: str, body: bytes) -> None:
+        with self._lock:
+            if etag in self._kept:
+                return
+            self._kept[etag] = body
+            self._bytes += len(body)
+            while self._bytes > CACHE_BYTES:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def _body(value: Any) -> bytes:
+    if value is None:
+        raise NotFound("The index has no such thing.", hint="Check the address, and the network.")
+    return written(Many(value.items, value.next) if isinstance(value, Page) else One(value))
+
+
+def _etag(position: Position, asked: str) -> str:
+    """Changes with the index and with the question; the block tells an index that was made anew."""
+    state = f"{position.changes} {position.hash} {asked}"
+    return f'"{hashlib.blake2b(state.encode(errors="replace"), digest_size=16).hexdigest()}"'
+
+
+def _etags(request: Request) -> set[str]:
+    given = request.headers.get("if-none-match", "")
+    return {each.strip().removeprefix("W/") for each in given.split(",")}

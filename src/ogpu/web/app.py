@@ -1,0 +1,104 @@
+"""The application: the management API and the page, over the index."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+import ogpu.web.routes
+from ogpu.networks import Network
+from ogpu.web.answers import Answers
+from ogpu.web.failures import add_failures
+from ogpu.web.guard import Guard, Hosts
+from ogpu.web.heads import Heads
+from ogpu.web.health import Health, Keeper, add_health
+from ogpu.web.limits import Limits
+from ogpu.web.live import Live
+from ogpu.web.live_route import Seats, add_live
+from ogpu.web.metrics import Metrics
+from ogpu.web.reading import Index
+from ogpu.web.task_route import Freshness, add_task
+
+DESCRIPTION = """Read-only access to an index of the OpenGPU network.
+
+Addresses are in EIP-55 spelling, amounts in wei as decimal strings, times in Unix seconds. Lists come in
+pages: give a page's `next` as `cursor` for the one after it. Answers have an `ETag`; one that is given as
+`If-None-Match` is answered with 304 while nothing changed. What strangers wrote, such as links and results,
+is told as it is: show it as text.
+"""
+
+
+def create_app(
+    index: Index,
+    network: Network | None = None,
+    *,
+    limits: Limits | None = None,
+    hosts: Hosts | None = None,
+    origins: tuple[str, ...] = (),
+    keeper: Keeper | None = None,
+) -> Guard:
+    """The application over an index; the FastAPI one in it is its `app`.
+
+    With the network, it asks the nodes for the head. `hosts` are the names it goes by, loopback's by default,
+    and `origins` other sites whose pages may read it. `keeper` keeps the indexer running.
+    """
+    limits = limits or Limits()
+    metrics = Metrics()
+    app = FastAPI(
+        title="OpenGPU management API",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they load from other hosts
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.index, app.state.network, app.state.limits = index, network, limits
+    app.state.metrics, app.state.keeper = metrics, keeper
+    add_failures(app)
+    app.include_router(api_router())
+    app.include_router(server_router())
+    return Guard(app, limits=limits, hosts=hosts or Hosts(()), metrics=metrics, origins=origins)
+
+
+def api_router() -> APIRouter:
+    """The API's paths."""
+    router = APIRouter(prefix="/api")
+    add_task(router)
+    ogpu.web.routes.add_lists(router)
+    ogpu.web.routes.add_items(router)
+    ogpu.web.routes.add_others(router)
+    add_live(router)
+    return router
+
+
+def server_router() -> APIRouter:
+    """The paths by which a server is watched."""
+    router = APIRouter()
+    add_health(router)
+    return router
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What lives as long as the server does."""
+    state = app.state
+    heads = Heads(state.network) if state.network else None
+    state.answers = Answers(state.index)
+    state.live = Live(state.index, state.limits)
+    state.seats = Seats(state.limits)
+    state.freshness = Freshness(state.answers, state.live, heads, state.limits.patience)
+    state.health = Health(state.index, heads, state.keeper, state.metrics, state.limits.behind)
+    looking = asyncio.create_task(state.live.run())
+    try:
+        yield
+    finally:
+        state.live.close()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        if heads:
+            await heads.close()
+        state.index.close()
