@@ -31,8 +31,13 @@ CLASSES = (
     ("aio.py", "AsyncClient", "Client", "core"),
 )
 # The bases whose methods a class has too, and where they are.
-BASES = {"Contract": "protocol/contract.py", "WorkCalls": "work/calls.py"}
+BASES = {
+    "Contract": "protocol/contract.py",
+    "WorkCalls": "work/calls.py",
+    "EventCalls": "streams/calls.py",
+}
 WRAPPED = {"AsyncTask": "Task"}  # what a call gives back that has a synchronous face too
+STREAM = "AsyncEventStream["  # what has a synchronous face of its own, that is closed and entered as well
 Method = ast.AsyncFunctionDef | ast.FunctionDef
 NOT_COPIED = {"open", "close", "__aenter__", "__aexit__"}
 
@@ -53,7 +58,7 @@ from ogpu.aio import AsyncClient
 from ogpu.content import ContentOptions, Limits, resolve_options
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
-from ogpu.portal import Portal
+from ogpu.portal import Portal, Stream
 from ogpu.protocol.checks import check_policy, check_timeout
 from ogpu.protocol.explaining import Explanation
 from ogpu.protocol.results import BIDDING, Accept
@@ -94,6 +99,16 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=ProtocolEvent)
 M = TypeVar("M", bound="BaseModel")
+
+
+class EventStream(Stream[E]):
+    """Events in the chain's order, each once: `for event in stream`.
+
+    It begins where it is entered (`with`), or with the first event that is asked for. An event that a
+    reorganisation has taken back comes again with `removed` set, before those that replace it. When it ends
+    by an error, `from_block` of a new one goes on where it was. Leaving it, or letting it go, ends it, and so
+    does `close()`, from any thread.
+    """
 '''
 
 CLIENT_HEAD = '''
@@ -225,7 +240,7 @@ def methods(path: str, name: str) -> list[Method]:
 
 def is_stream(method: Method) -> bool:
     """Whether a method gives an asynchronous iterator."""
-    return method.returns is not None and ast.unparse(method.returns).startswith("AsyncIterator[")
+    return method.returns is not None and ast.unparse(method.returns).startswith(("AsyncIterator[", STREAM))
 
 
 def head(path: str, name: str, plain: str, core: str) -> str:
@@ -246,6 +261,7 @@ def synchronous(method: Method, core: str) -> str:
     plain.args, plain.decorator_list = method.args, method.decorator_list
     returned = ast.unparse(method.returns) if method.returns else "None"
     plain_return = WRAPPED.get(returned, returned.replace("AsyncIterator[", "Iterator["))
+    plain_return = plain_return.replace(STREAM, "EventStream[")
     plain.returns = ast.parse(plain_return, mode="eval").body
     if not method.decorator_list:
         doc = ast.Expr(ast.Constant(ast.get_docstring(method)))
@@ -258,8 +274,11 @@ def waiting_for(method: Method, core: str, returned: str) -> str:
     """The statement that does what the asynchronous method does."""
     passed = [argument.arg for argument in method.args.args[1:]]
     passed += [f"{argument.arg}={argument.arg}" for argument in method.args.kwonlyargs]
+    asked = f"lambda core: {core}.{method.name}({', '.join(passed)})"
+    if returned.startswith(STREAM):
+        return f"return EventStream(self._portal, {asked})"
     how = "iterate" if is_stream(method) else "call"
-    call = f"self._portal.{how}(lambda core: {core}.{method.name}({', '.join(passed)}))"
+    call = f"self._portal.{how}({asked})"
     if returned in WRAPPED:
         return f"return {WRAPPED[returned]}(self, {call}.address)"
     return call if returned == "None" else f"return {call}"

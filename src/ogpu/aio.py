@@ -31,6 +31,8 @@ from ogpu.protocol.source import AsyncSource
 from ogpu.protocol.terminal import AsyncTerminal
 from ogpu.protocol.vault import AsyncVault
 from ogpu.rpc.codec import checked_address
+from ogpu.streams.calls import EventCalls
+from ogpu.streams.streams import Streams
 from ogpu.tx.journal import Intent, Journal, State, journal_place
 from ogpu.tx.keys import Keys
 from ogpu.tx.nonces import Nonces
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from ogpu.tx.signer import Signer
 
 
-class AsyncClient(WorkCalls):
+class AsyncClient(WorkCalls, EventCalls):
     """A client of one network, for asyncio programs.
 
     `network` is a `Network`, a name ("testnet"), a chain id, or None for the default one: the
@@ -94,6 +96,7 @@ class AsyncClient(WorkCalls):
         self._jobs = Jobs(self._market, self._results)
         self._management = Management(network.management_url, timeout=timeout)
         self._nonces = Nonces(self.chain.rpc, self.chain.transactions)
+        self._streams = Streams(self.chain.rpc, network)
 
     async def open(self) -> None:
         """Go on, in the background, with transactions that earlier programs have left behind."""
@@ -101,6 +104,7 @@ class AsyncClient(WorkCalls):
 
     async def close(self) -> None:
         """Close all connections; what is on its way stays in the journal."""
+        await self._streams.close()
         await self.chain.close()
         await self.content.close()
         await self._management.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, TypeVar
 
 from ogpu.types import Environment, ResponseStatus, SourceParams, SourceStatus, TaskStatus
@@ -14,20 +15,28 @@ E = TypeVar("E", bound="ProtocolEvent")
 
 @dataclass(frozen=True)
 class LogPlace:
-    """Where the chain has a log: `contract` is the address that emitted it."""
+    """Where the chain has a log: `contract` is the address that emitted it.
+
+    `timestamp` is its block's, in Unix seconds, where that is known: in streams.
+    """
 
     contract: str
     block_number: int
     block_hash: str
     transaction_hash: str
     log_index: int
+    timestamp: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class ProtocolEvent:
-    """What all events have; whose one is, only `place.contract` says, since anyone can emit the like."""
+    """What all events have; whose one is, only `place.contract` says, since anyone can emit the like.
+
+    `removed`: a stream gives an event again, so marked, when a reorganisation has taken it back.
+    """
 
     place: LogPlace = field(kw_only=True)
+    removed: bool = field(default=False, kw_only=True)
 
 
 # --- Nexus
@@ -277,10 +286,11 @@ def event_of(kind: type[E], arguments: Mapping[str, Any], place: LogPlace) -> E:
         values["preferred_environment"] = Environment(values["preferred_environment"])
     if "source_params" in values:
         values["source_params"] = SourceParams.of(values["source_params"])
-    assert set(values) == {each.name for each in fields(kind)} - {"place"}
+    assert values.keys() == {each.name for each in fields(kind)} - {"place", "removed"}
     return kind(**values, place=place)
 
 
+@cache
 def _python_name(name: str) -> str:
     """`suggestedPayment` as `suggested_payment`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

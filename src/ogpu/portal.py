@@ -8,8 +8,19 @@ import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+    Sequence,
+)
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ogpu.errors import ClientClosed
 
@@ -24,6 +35,8 @@ class Closable(Protocol):
 
 C = TypeVar("C", bound=Closable)
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
 
 _END: Any = object()
 
@@ -111,6 +124,61 @@ class Portal(Generic[C]):
             self._core = self._loop = self._thread = None
 
 
+class Source(Protocol[T_co]):
+    """A stream of a core: entered, then asked for what is there, and closed from anywhere."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def take(self, received: int) -> Sequence[T_co]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Stream(Generic[T]):
+    """A core's stream for synchronous callers: `for item in stream`; any thread may close it."""
+
+    def __init__(self, portal: Portal[Any], make: Callable[[Any], Source[T]]) -> None:
+        self._portal = portal
+        self._core, _ = portal._running()
+        self._source = make(self._core)
+        self._ready: deque[T] = deque()
+        self._received = 0
+
+    def __enter__(self) -> Self:
+        self._call(self._source.__aenter__)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        if not self._ready:
+            found = self._call(lambda: self._source.take(self._received))
+            self._ready.extend(found)
+            self._received += len(found)
+        if not self._ready:
+            raise StopIteration
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """End it; whoever waits for an item gets none."""
+        self._ready.clear()
+        with contextlib.suppress(ClientClosed):  # which has ended it
+            self._call(self._source.aclose)
+
+    def _call(self, use: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        async def in_its_process(core: object) -> R:
+            _check_core(core, self._core)
+            return await use()
+
+        return self._portal.call(in_its_process)
+
+
 class _Stream(Generic[T]):
     """An asynchronous generator of a core, asked by one call at a time."""
 
@@ -133,8 +201,12 @@ class _Stream(Generic[T]):
                 await self._items.aclose()
 
     def _check(self, core: object) -> None:
-        if core is not self._core:
-            raise ClientClosed("An iterator cannot be used in another process than the one that made it.")
+        _check_core(core, self._core)
+
+
+def _check_core(now: object, made_by: object) -> None:
+    if now is not made_by:
+        raise ClientClosed("An iterator cannot be used in another process than the one that made it.")
 
 
 def _keep_for_ever(*objects: object) -> None:

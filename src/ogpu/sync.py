@@ -15,7 +15,7 @@ from ogpu.aio import AsyncClient
 from ogpu.content import ContentOptions, Limits, resolve_options
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network, resolve_network
-from ogpu.portal import Portal
+from ogpu.portal import Portal, Stream
 from ogpu.protocol.checks import check_policy, check_timeout
 from ogpu.protocol.explaining import Explanation
 from ogpu.protocol.results import BIDDING, Accept
@@ -56,6 +56,16 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=ProtocolEvent)
 M = TypeVar("M", bound="BaseModel")
+
+
+class EventStream(Stream[E]):
+    """Events in the chain's order, each once: `for event in stream`.
+
+    It begins where it is entered (`with`), or with the first event that is asked for. An event that a
+    reorganisation has taken back comes again with `removed` set, before those that replace it. When it ends
+    by an error, `from_block` of a new one goes on where it was. Leaving it, or letting it go, ends it, and so
+    does `close()`, from any thread.
+    """
 
 
 class Nexus:
@@ -1934,4 +1944,58 @@ class Client:
                 private_key=private_key,
                 role=role,
             )
+        )
+
+    @overload
+    def events(
+        self,
+        kinds: None = None,
+        *,
+        source: str | Iterable[str] | None = None,
+        task: str | Iterable[str] | None = None,
+        provider: str | Iterable[str] | None = None,
+        from_block: int | None = None,
+        to_block: int | None = None,
+    ) -> EventStream[ProtocolEvent]: ...
+
+    @overload
+    def events(
+        self,
+        kinds: type[E] | Sequence[type[E]],
+        *,
+        source: str | Iterable[str] | None = None,
+        task: str | Iterable[str] | None = None,
+        provider: str | Iterable[str] | None = None,
+        from_block: int | None = None,
+        to_block: int | None = None,
+    ) -> EventStream[E]: ...
+
+    def events(
+        self,
+        kinds: type[E] | Sequence[type[E]] | None = None,
+        *,
+        source: str | Iterable[str] | None = None,
+        task: str | Iterable[str] | None = None,
+        provider: str | Iterable[str] | None = None,
+        from_block: int | None = None,
+        to_block: int | None = None,
+    ) -> EventStream[E] | EventStream[ProtocolEvent]:
+        """The events of the network's contracts, in order, each once: what happens from now on.
+
+        With `from_block` what has happened since that block, and then what happens; with `to_block` it ends
+        after that block. `kinds` are classes of `ogpu.events`; a base class such as `VaultMovement` stands
+        for all of its kinds. `source`, `task` and `provider` are addresses, one or several each: the events
+        of the sources, also those of their tasks and responses; of the tasks; of the providers, also those of
+        their responses and what moves in the Vault for them. What events do not carry for that is read.
+
+        `event.removed` says that a reorganisation has taken an event back that was given before.
+        `OwnershipTransferred` is that of Nexus, Controller and Terminal; `events` of a source, task or
+        response has its own. Raises `InvalidInput`; while it runs, what keeps the chain from being
+        read: `RPCUnreachable` when no node answers for half a minute, `WrongChain`, `FinalityBroken` and
+        `ClientClosed`."""
+        return EventStream(
+            self._portal,
+            lambda core: core.events(
+                kinds, source=source, task=task, provider=provider, from_block=from_block, to_block=to_block
+            ),
         )

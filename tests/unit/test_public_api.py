@@ -209,7 +209,7 @@ def test_chain_config(name: str) -> None:
 
 
 ITEMS = ("source", "task", "response", "provider", "master")  # ask nothing, so they are no coroutines
-STREAMS = ("map",)
+STREAMS = ("events", "map")
 
 FACES = {
     "Client": "AsyncClient",

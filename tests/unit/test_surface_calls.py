@@ -85,7 +85,7 @@ def test_each_event_has_a_typed_value(contract: str, signature: str) -> None:
     assert issubclass(kind, ProtocolEvent)
     assert kind.__dataclass_params__.frozen
     inputs = INTERFACE[contract]["events"][signature]["inputs"]
-    own = [field.name for field in dataclasses.fields(kind) if field.name != "place"]
+    own = [field.name for field in dataclasses.fields(kind) if field.name not in ("place", "removed")]
     assert own == [snake(each["name"]) for each in inputs]
     hints = typing.get_type_hints(kind)
     for each in inputs:

@@ -88,6 +88,11 @@ class RPC:
     def _sizes(self) -> Sizes:
         return self._left()[0].sizes
 
+    @property
+    def highest(self) -> int:
+        """The newest block that any read has told of; 0 before one has."""
+        return self._heads.highest
+
     def forget(self) -> None:
         """Take the chain as it is from now on; for developers who wound theirs back."""
         self._heads = Heads()

@@ -1,0 +1,127 @@
+"""The event streams of one client: one feed while anybody watches, and what each needs to read by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from ogpu.errors import ClientClosed, RPCFailed, RPCInvalidResponse
+from ogpu.events import ProtocolEvent
+from ogpu.networks import Network
+from ogpu.rpc.answers import quantity
+from ogpu.rpc.codec import ZERO_ADDRESS, interface
+from ogpu.rpc.follow import follow
+from ogpu.rpc.steps import FINALITY, Block, Cursor, Step
+from ogpu.rpc.transport import RPC
+from ogpu.streams.decoding import STREAMED, Decoder
+from ogpu.streams.facts import Facts
+from ogpu.streams.feed import Feed, Told
+from ogpu.streams.stream import AsyncEventStream, Reader
+from ogpu.streams.watch import Span, Watch
+from ogpu.streams.wish import check_span, wish_of
+
+
+class Streams:
+    """Who watches the network through one client."""
+
+    def __init__(self, rpc: RPC, network: Network) -> None:
+        self._rpc = rpc
+        self._network = network
+        self.facts = Facts(rpc)
+        self._readers: set[Reader] = set()
+        self._feed: Feed | None = None
+        self._decoder: Decoder | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def stream(
+        self, kinds: Any, source: Any, task: Any, provider: Any, first: Any, last: Any
+    ) -> AsyncEventStream[Any]:
+        """A stream of what a caller asks for."""
+        check_span(first, last)
+        watch = Watch(self, wish_of(kinds, source, task, provider), Span(first, last))
+        return AsyncEventStream(Reader(self, watch))
+
+    async def close(self) -> None:
+        """End all streams; who waits for an event gets `ClientClosed`."""
+        self._closed = True
+        for reader in list(self._readers):
+            reader.end(_closed())
+        await asyncio.gather(*self._ending)
+        await self.facts.close()
+
+    # --- for those who read
+
+    def enter(self, reader: Reader) -> None:
+        """Somebody begins to read."""
+        if self._closed:
+            raise _closed()
+        self._readers.add(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Somebody reads no more; the last one ends the feed."""
+        self._readers.discard(reader)
+        feed = self._feed
+        if not self._readers and feed is not None:
+            self._feed = None
+            ending = asyncio.create_task(feed.close())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def feed(self) -> Feed:
+        """The feed that all share, once it has caught up; one that has failed is made anew."""
+        if self._feed is None or self._feed.over:
+            self._feed = Feed(self._steps(), self._told_to_all)
+        feed = self._feed
+        await feed.ready()
+        return feed
+
+    def history(self, known: Sequence[Cursor], first: int) -> AsyncGenerator[Step, None]:
+        """The chain's steps from a place on, for one watcher alone."""
+        return follow(self._rpc, self._there.addresses, tuple(known), first=first)
+
+    @property
+    def highest(self) -> int:
+        """The newest block that the client has seen in any way."""
+        return self._rpc.highest
+
+    def told(self, block: Block, kinds: frozenset[type[ProtocolEvent]] | None) -> Told:
+        """A block with its events."""
+        return Told(block.cursor, block.timestamp, tuple(self._there.events(block, kinds)))
+
+    @property
+    def _there(self) -> Decoder:
+        assert self._decoder is not None  # made with the first feed
+        return self._decoder
+
+    def _told_to_all(self, block: Block) -> Told:
+        told = self.told(block, None)
+        self.facts.learn(told.events)
+        return told
+
+    async def _steps(self) -> AsyncGenerator[Step, None]:
+        """The chain from its last blocks on, which a reorganisation may yet drop."""
+        if self._decoder is None:
+            self._decoder = Decoder(await self._contracts())
+        head = quantity(await self._rpc.call("eth_blockNumber"))
+        steps = follow(self._rpc, self._there.addresses, first=max(0, head - FINALITY + 1))
+        async with contextlib.aclosing(steps):
+            async for step in steps:
+                yield step
+
+    async def _contracts(self) -> dict[str, str]:
+        """The contracts by name. Public networks do not name the Manager; Nexus knows it."""
+        named = {name: self._network.contracts.get(name.upper()) for name in STREAMED}
+        found = {name: address for name, address in named.items() if address is not None}
+        if "Manager" not in found:
+            manager = interface("Nexus").functions["manager"]
+            call = {"to": found["Nexus"], "data": manager.encode()}
+            with contextlib.suppress(RPCFailed, RPCInvalidResponse):
+                found["Manager"] = manager.decode(await self._rpc.call("eth_call", call, "latest"))
+        return {name: address for name, address in found.items() if address != ZERO_ADDRESS}
+
+
+def _closed() -> ClientClosed:
+    return ClientClosed("The client is closed.")

@@ -1,0 +1,38 @@
+"""Events as they happen: none lost, none twice, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.localnet import RunningNetwork
+from tests.support.market import source_info, task_info, through
+
+from ogpu import AsyncClient, Client
+from ogpu.events import SourcePublished, TaskPublished
+
+
+def test_what_happens_from_now_on_is_given_and_nothing_before(bare: RunningNetwork) -> None:
+    with Client(through(bare, bare.url)) as client:
+        source = client.publish_source(source_info())
+        with client.events((SourcePublished, TaskPublished)) as stream:
+            tasks = [client.publish_task(task_info(source)) for _ in range(3)]
+            other = client.publish_source(source_info())
+            found = [next(stream) for _ in range(4)]
+    assert [event.task for event in found[:3] if isinstance(event, TaskPublished)] == tasks
+    assert isinstance(found[3], SourcePublished)
+    assert found[3].source == other
+    assert not any(event.removed for event in found)
+    assert [event.place.block_number for event in found] == sorted({e.place.block_number for e in found})
+
+
+def test_the_same_from_asyncio(bare: RunningNetwork) -> None:
+    async def story() -> None:
+        async with AsyncClient(through(bare, bare.url)) as client:
+            source = await client.publish_source(source_info())
+            async with client.events(TaskPublished) as stream:
+                task = await client.publish_task(task_info(source))
+                async for event in stream:
+                    assert (event.task, event.source) == (task, source)
+                    break
+
+    asyncio.run(story())
