@@ -19,6 +19,8 @@ CONTRACT_NAMES = ("NEXUS", "CONTROLLER", "TERMINAL", "VAULT", "MANAGER")
 REQUIRED_CONTRACTS = ("NEXUS", "CONTROLLER", "TERMINAL", "VAULT")
 ROLES = ("client", "provider", "master", "agent")
 LOCAL_CHAIN_ID = 1337
+HTTP = ("http", "https")
+WEBSOCKET = ("ws", "wss")
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -44,6 +46,7 @@ class Network:
     gateway_url: str = field(repr=False)
     management_url: str = field(repr=False)
     accounts: Mapping[str, tuple[NetworkAccount, ...]] = field(default_factory=dict, repr=False, hash=False)
+    ws_urls: tuple[str, ...] = field(default=(), repr=False)  # WebSocket, to hear of new blocks sooner
 
     def contract(self, name: str) -> str:
         """The address of a contract by its name, such as "NEXUS"."""
@@ -182,15 +185,16 @@ def parse_network(document: Any, origin: str) -> Network:
         gateway_url=content.url("gateway_url"),
         management_url=fields.url("management_url"),
         accounts=accounts,
+        ws_urls=fields.urls("ws_urls", WEBSOCKET) if fields.has("ws_urls") else (),
     )
 
 
-def _is_url(value: object) -> bool:
+def _is_url(value: object, schemes: tuple[str, str] = HTTP) -> bool:
     if not isinstance(value, str):
         return False
     try:
         parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
 
@@ -247,10 +251,10 @@ class _Fields:
             self._fail(name, "is not an http or https URL")
         return str(value)
 
-    def urls(self, name: str) -> tuple[str, ...]:
+    def urls(self, name: str, schemes: tuple[str, str] = HTTP) -> tuple[str, ...]:
         value = self._get(name)
-        if not isinstance(value, list) or not value or not all(_is_url(url) for url in value):
-            self._fail(name, "is not a list of at least one http or https URL")
+        if not isinstance(value, list) or not value or not all(_is_url(url, schemes) for url in value):
+            self._fail(name, f"is not a list of at least one {schemes[0]} or {schemes[1]} URL")
         return tuple(value)
 
     def accounts(self, name: str) -> tuple[NetworkAccount, ...]:

@@ -23,6 +23,7 @@ FIELDS = {
     "name": str,
     "chain_id": int,
     "rpc_urls": list,
+    "ws_urls": list,
     "contracts": dict,
     "content": dict,
     "management_url": str,

@@ -50,7 +50,8 @@ class RunningNetwork:
     def select(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What a user does: name the network file, and set a client's key. The node's URL holds a secret."""
         document = self.document
-        document["rpc_urls"] = [secret_url(url) for url in document["rpc_urls"]]
+        for urls in ("rpc_urls", "ws_urls"):
+            document[urls] = [secret_url(url) for url in document[urls]]
         selected = self.file.with_name("selected.json")
         selected.write_text(json.dumps(document))
         monkeypatch.setenv("OGPU_NETWORK_FILE", str(selected))

@@ -165,7 +165,17 @@ def test_the_readme_names_every_option_of_up_and_no_other() -> None:
 def test_the_readme_names_every_field_of_a_network_file() -> None:
     table = README.partition("The **network file**")[2].partition("## ")[0]
     named = set(re.findall(r"`(\w+)`", table))
-    fields = {"name", "chain_id", "rpc_urls", "contracts", "content", "management_url", "accounts", "pid"}
+    fields = {
+        "name",
+        "chain_id",
+        "rpc_urls",
+        "ws_urls",
+        "contracts",
+        "content",
+        "management_url",
+        "accounts",
+        "pid",
+    }
     assert named >= fields | {"upload_url", "gateway_url", "address", "private_key"}
     assert named >= set(networks.CONTRACT_NAMES) | set(networks.ROLES)
 

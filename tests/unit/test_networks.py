@@ -18,6 +18,7 @@ GOOD: dict[str, Any] = {
     "name": "local",
     "chain_id": 1337,
     "rpc_urls": ["http://127.0.0.1:8545"],
+    "ws_urls": ["ws://127.0.0.1:8545"],
     "contracts": dict.fromkeys(("NEXUS", "CONTROLLER", "TERMINAL", "VAULT", "MANAGER"), "0x" + "11" * 20),
     "content": {
         "upload_url": "http://127.0.0.1:8546/file/create",
@@ -69,6 +70,10 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("rpc_urls", "http://127.0.0.1:1", "rpc_urls"),
         ("rpc_urls", ["ftp://127.0.0.1"], "rpc_urls"),
         ("rpc_urls", ["http://127.0.0.1:99999"], "rpc_urls"),
+        ("ws_urls", [], "ws_urls"),
+        ("ws_urls", "ws://127.0.0.1:1", "ws_urls"),
+        ("ws_urls", ["http://127.0.0.1:1"], "ws_urls"),
+        ("ws_urls", ["wss://"], "ws_urls"),
         ("contracts", MISSING, "contracts"),
         ("contracts", [], "contracts"),
         ("contracts.NEXUS", "0x12", "contracts.NEXUS"),
@@ -145,6 +150,7 @@ def test_what_is_not_known_is_said() -> None:
 
 def test_nothing_secret_is_in_a_repr(tmp_path: Path) -> None:
     document = changed("rpc_urls", ["https://user:hunter2@node.example/token-abc?key=xyz"])
+    document["ws_urls"] = ["wss://user:hunter2@node.example/token-abc?key=xyz"]
     network = load_network_file(write(tmp_path, document))
     for shown in (repr(network), str(network), repr(network.accounts), repr(Client(network))):
         for secret in (CANARY, CANARY[2:], "hunter2", "token-abc", "xyz"):
@@ -157,8 +163,14 @@ def test_nothing_secret_is_in_a_repr(tmp_path: Path) -> None:
         ("https://user:pw@host.example:8443/token?k=1#f", "https://host.example:8443"),
         ("http://127.0.0.1:8545", "http://127.0.0.1:8545"),
         ("https://[::1]:1/x", "https://[::1]:1"),
+        ("wss://user:pw@host.example/token", "wss://host.example"),
         ("https://host:notaport/x", "https://host"),
     ],
 )
 def test_urls_are_shown_without_what_may_be_secret(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+def test_a_network_without_a_websocket_has_none(tmp_path: Path) -> None:
+    assert load_network_file(write(tmp_path, GOOD)).ws_urls == ("ws://127.0.0.1:8545",)
+    assert load_network_file(write(tmp_path, changed("ws_urls", MISSING))).ws_urls == ()

@@ -119,7 +119,7 @@ def _local_network() -> Network:
     if file is None:
         raise ConfigurationError(f"{settings.NETWORK_FILE} is not set: no local network is named.", hint=hint)
     network = load_network_file(file)
-    outside = [url for url in network.rpc_urls if urlsplit(url).hostname not in LOOPBACK]
+    outside = [url for url in (*network.rpc_urls, *network.ws_urls) if urlsplit(url).hostname not in LOOPBACK]
     if outside or not any(network.accounts.values()):
         why = f"has its node at {redact(outside[0])}" if outside else "made no accounts"
         raise ConfigurationError(f"The network of {file} is not a local one: it {why}.", hint=hint)
@@ -189,6 +189,7 @@ def _network_document(network: Network) -> dict[str, Any]:
         "name": network.name,
         "chain_id": network.chain_id,
         "rpc_urls": [redact(url) for url in network.rpc_urls],
+        "ws_urls": [redact(url) for url in network.ws_urls],
         "contracts": dict(network.contracts),
         "upload_url": redact(network.upload_url),
         "gateway_url": redact(network.gateway_url),

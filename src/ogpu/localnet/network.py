@@ -169,6 +169,7 @@ class LocalNetwork:
             "name": self._options.name,
             "chain_id": self._options.chain_id,
             "rpc_urls": [node.url],
+            "ws_urls": [node.ws_url],
             "contracts": saved.contracts,
             "content": {"upload_url": f"{content_url}/file/create", "gateway_url": f"{content_url}/ipfs"},
             "management_url": management_url,

@@ -154,6 +154,7 @@ class Node:
         self._log = b""
         self._drain = asyncio.create_task(self._read_output())
         self.url = f"http://{HOST}:{options.port}"
+        self.ws_url = f"ws://{HOST}:{options.port}"
         self.pid = process.pid
 
     @classmethod

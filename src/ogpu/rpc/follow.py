@@ -7,15 +7,15 @@ user gives back as `known` to go on where it was.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
 
-from ogpu.errors import FinalityBroken, InvalidInput, NetworkError
+from ogpu.errors import FinalityBroken, InvalidInput, NetworkError, RPCUnreachable
 from ogpu.rpc.blocks import Header, linked, unfit
 from ogpu.rpc.codec import checked_address
 from ogpu.rpc.fetching import Fetch
+from ogpu.rpc.patience import Patience
 from ogpu.rpc.steps import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, Step
 from ogpu.rpc.transport import RPC
 
@@ -32,11 +32,6 @@ __all__ = [
     "follow",
 ]
 
-logger = logging.getLogger(__name__)
-
-FIRST_PAUSE = 0.1  # seconds after what went wrong; doubles
-LONGEST_PAUSE = 2.0
-
 
 async def follow(
     rpc: RPC,
@@ -47,31 +42,34 @@ async def follow(
     finality: int = FINALITY,
     poll: float = POLL,
     hint: Hint | None = None,
+    patience: float | None = None,
 ) -> AsyncGenerator[Step, None]:
     """Every block after the `known` ones, or from `first` on, as the chain has it; it never ends by itself.
 
     `known`: the blocks that were taken already, oldest first and without a gap, at most the last `finality`
     of them, down to the last one that was told as final, which no rollback goes below.
     After `RolledBack` the blocks that replace those dropped follow. `poll`: seconds between two looks for a
-    new block; a `hint` can make it look sooner. A node that is not there is waited for.
+    new block; a `hint` can make it look sooner. A network that is away is waited for, with warnings in the
+    log, for `patience` seconds (None: for ever). Logs are taken only when they fit their block, and are asked
+    for again, of another node if there is one, when some seem to be missing.
 
-    Raises `FinalityBroken` when a block has changed that was told as final, and errors that no waiting helps.
+    Raises `FinalityBroken` when a block has changed that was told as final, `ChainInconsistent` when nodes
+    go on contradicting themselves, `RPCAnswerTooLarge` for a block with more logs than a node gives at once,
+    and what else no waiting helps, such as `WrongChain`. Close it by `aclose()` or `contextlib.aclosing`.
     """
     follower = _Follower(Fetch(rpc, [checked_address(a) for a in addresses]), known, first, finality)
-    pause = FIRST_PAUSE
+    if known:
+        rpc.expect(known[-1].number)
+    trouble, now = Patience(patience), asyncio.get_running_loop().time
     try:
         while True:
             try:
                 steps = await follower.steps()
             except NetworkError as error:
-                if not error.retryable:
-                    raise
-                logger.warning("following the chain: trying again: %s", error)
-                await follower.begin_again()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await follower.begin_again(of_another=not isinstance(error, RPCUnreachable))
+                await asyncio.sleep(trouble.pause_after(error, now()))
                 continue
-            pause = FIRST_PAUSE
+            trouble.calm(now())
             for step in steps:
                 yield step
             if follower.caught_up:
@@ -84,21 +82,14 @@ class _Follower:
     """Where it is on the chain, and what comes next."""
 
     def __init__(self, fetch: Fetch, known: Sequence[Cursor], first: int, finality: int) -> None:
-        if finality < 1:
-            raise InvalidInput("The finality has to be at least one block.")
-        for one, after in pairwise(known):
-            if after.number != one.number + 1:
-                raise InvalidInput(
-                    f"The known blocks have a gap: {after.number} comes after {one.number}.",
-                    hint="Give the last blocks that were taken, oldest first.",
-                )
+        _check(known, first, finality)
         self._fetch = fetch
         self._first = first
         self._finality = finality
         self._known = deque(known, maxlen=finality)
         self._final = self._known[0].number if known and self._known[0].number > first else -1
         self._head = -1
-        self._ahead: asyncio.Task[tuple[Block, ...]] | None = None
+        self._ahead: asyncio.Task[list[Block]] | None = None
 
     @property
     def _next(self) -> int:
@@ -112,89 +103,108 @@ class _Follower:
 
     async def steps(self) -> list[Step]:
         """What comes next; nothing when there is no new block."""
-        if self._ahead is None:
-            head = await self._fetch.head()
-            self._head = head.number
-            if head.number < self._next:
-                same = self._known and head.cursor == self._known[-1]
-                return [] if same or not self._known else [await self._rolled_back(head)]
-        blocks = await self._take()
-        if self._known and blocks[0].parent_hash != self._known[-1].hash:
-            await self.begin_again()
-            return [await self._rolled_back(await self._fetch.head())]
-        return self._taken(blocks)
+        if self._ahead is not None:
+            return await self._forward(self._ahead)
+        head = await self._fetch.head()
+        self._head = head.number
+        if head.number > self._next:
+            return await self._forward(self._ask(self._next))
+        if head.number == self._next:
+            return await self._fitted([await self._fetch.block(head)])
+        if not self._known or head.cursor == self._known[-1]:
+            return []
+        return [await self._rolled_back(head)]
 
-    async def begin_again(self) -> None:
-        """Forget what is on its way."""
+    async def begin_again(self, *, of_another: bool = False) -> None:
+        """Forget what is on its way, and ask another node for it next time."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
+        if of_another:
+            self._fetch.ask_another()
 
-    async def _take(self) -> tuple[Block, ...]:
-        """The next blocks; those after them are already asked for while their user is busy."""
-        if self._ahead is None:
-            self._ask(self._next)
-        assert self._ahead is not None
-        blocks = await self._ahead
+    async def _forward(self, coming: asyncio.Task[list[Block]]) -> list[Step]:
+        """The next blocks; those after them are asked for while their user is busy with these."""
+        blocks = await coming
         self._ahead = None
         if blocks[-1].number < self._head:
             self._ask(blocks[-1].number + 1)
-        return blocks
+        return await self._fitted(blocks)
 
-    def _ask(self, first: int) -> None:
+    def _ask(self, first: int) -> asyncio.Task[list[Block]]:
         self._ahead = asyncio.create_task(self._fetch.blocks(first, self._head))
+        return self._ahead
+
+    async def _fitted(self, blocks: list[Block]) -> list[Step]:
+        """Blocks that go on where it is, or else what they replace."""
+        if not self._known or blocks[0].parent_hash == self._known[-1].hash:
+            return self._taken(tuple(blocks))
+        await self.begin_again()
+        return [await self._rolled_back(await self._fetch.head())]
 
     def _taken(self, blocks: tuple[Block, ...]) -> list[Step]:
         """Note blocks as taken, and what has become final."""
-        before = list(self._known)
+        cursors = {cursor.number: cursor for cursor in self._known}
+        cursors |= {block.number: block.cursor for block in blocks}
         self._known.extend(block.cursor for block in blocks)
         steps: list[Step] = [Blocks(blocks, self._head)]
         final = min(blocks[-1].number, self._head - self._finality + 1)
-        if final > self._final:
-            cursors = {cursor.number: cursor for cursor in (*before, *(block.cursor for block in blocks))}
-            if final in cursors:
-                self._final = final
-                steps.append(Finalized(cursors[final]))
+        if final > self._final and final in cursors:
+            self._final = final
+            steps.append(Finalized(cursors[final]))
         return steps
 
     async def _rolled_back(self, head: Header) -> RolledBack:
         """The newest known block that the chain still has, and those after it that it has not."""
-        there = [cursor for cursor in self._known if cursor.number <= head.number]
-        headers = [
-            header
-            for header in await self._fetch.headers([cursor.number for cursor in there])
-            if header is not None
-        ]
+        open_ = [cursor for cursor in self._known if self._final <= cursor.number <= head.number]
+        found = await self._fetch.headers([cursor.number for cursor in open_])
+        headers = [header for header in found if header is not None]
         linked(headers)
-        now = {header.number: header.hash for header in headers}
-        kept = [cursor for cursor in there if now.get(cursor.number) == cursor.hash]
+        hashes = {header.number: header.hash for header in headers}
+        kept = [cursor for cursor in open_ if hashes.get(cursor.number) == cursor.hash]
         to = kept[-1] if kept else await self._before_the_first(head)
         dropped = tuple(cursor for cursor in reversed(self._known) if cursor.number > to.number)
         if not dropped:
-            raise unfit(to.number + 1, f"its parent is not block {to.number} that the node gives")
+            raise unfit(to.number + 1, f"its parent is not the block {to.number} that the node gives")
         while self._known and self._known[-1].number > to.number:
             self._known.pop()
         return RolledBack(dropped, to)
 
     async def _before_the_first(self, head: Header) -> Cursor:
-        """The block before all that were taken, when none of them stays."""
-        oldest, newest = self._known[0], self._known[-1]
+        """The block before the first that was followed, when none of the known ones stays."""
         if self._final >= 0 or self._first == 0:
-            raise FinalityBroken(
-                f"Block {oldest.number} is another one than it was, and so are all up to {newest.number}: "
-                "the chain went back further than it is followed.",
-                hint="If the chain was started anew or wound back, begin anew from its first block.",
-                facts={
-                    "depth": newest.number - oldest.number + 1,
-                    "number": oldest.number,
-                    "hash": oldest.hash,
-                    "newest": newest.number,
-                    "finality": self._finality,
-                },
-            )
+            raise self._broken()
         number = min(self._first - 1, head.number)
         (header,) = await self._fetch.headers([number])
         if header is None:
             raise unfit(number, "it is not there")
         return header.cursor
+
+    def _broken(self) -> FinalityBroken:
+        newest = self._known[-1].number
+        oldest = next(cursor for cursor in self._known if cursor.number >= self._final)
+        return FinalityBroken(
+            f"Block {oldest.number} is another one than it was, though it was final, or the first one: the "
+            f"chain went back by at least {newest - oldest.number + 1} blocks.",
+            hint="If it was started anew or wound back, begin anew too; else see what other nodes have.",
+            facts={
+                "depth": newest - oldest.number + 1,
+                "number": oldest.number,
+                "hash": oldest.hash,
+                "newest": newest,
+                "finality": self._finality,
+            },
+        )
+
+
+def _check(known: Sequence[Cursor], first: int, finality: int) -> None:
+    """Raise `InvalidInput` for where nobody can begin."""
+    if first < 0 or finality < 1:
+        raise InvalidInput("The first block is at least 0, and the finality at least one block.")
+    for one, after in pairwise(known):
+        if after.number != one.number + 1:
+            raise InvalidInput(
+                f"The known blocks have a gap: {after.number} comes after {one.number}.",
+                hint="Give the last blocks that were taken, oldest first.",
+            )

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ogpu.errors import (
     NetworkError,
@@ -22,9 +22,21 @@ from ogpu.rpc.heads import HEAD_PATIENCE, Heads
 from ogpu.rpc.node import Node, Wire
 from ogpu.rpc.sizes import Sizes
 
-__all__ = ["BATCH_SIZE", "RPC", "Request", "SendAnswer", "hash_of", "mapping", "quantity", "raised"]
+__all__ = [
+    "BATCH_SIZE",
+    "RPC",
+    "Request",
+    "SendAnswer",
+    "hash_of",
+    "mapping",
+    "quantity",
+    "raised",
+    "together",
+]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH_SIZE = 100  # sends; a limit that public nodes commonly have. Reads get what the node takes (`sizes`)
 IN_FLIGHT = 4  # batches of one call that are on their way at the same time
@@ -54,22 +66,25 @@ class RPC:
         (answer,) = await self.batch([(method, params)])
         return raised(answer)
 
-    async def batch(self, requests: Sequence[Request]) -> list[Any]:
-        """Many reads in order; a single one that fails is an `RPCFailed` in its place."""
+    async def batch(self, requests: Sequence[Request], turn: int = 0) -> list[Any]:
+        """Many reads in order; a single one that fails is an `RPCFailed` in its place.
+
+        The nodes are asked in their order, or beginning at another one with a `turn`.
+        """
         if not requests:
             return []
         if len(requests) <= self._sizes().now:
-            return await self._read(requests)
+            return await self._read(requests, turn)
         answers: list[Any] = [None] * len(requests)
         parts = self._parts(len(requests))
 
         async def serve(some: Iterator[slice]) -> None:
             for part in some:
-                answers[part] = await self._read(requests[part])
+                answers[part] = await self._read(requests[part], turn)
 
         if not self._sizes().known:
             await serve(itertools.islice(parts, 1))  # alone: a size that is refused is refused once
-        await _together([serve(parts) for _ in range(IN_FLIGHT)])
+        await together([serve(parts) for _ in range(IN_FLIGHT)])
         return answers
 
     @property
@@ -96,6 +111,10 @@ class RPC:
     def forget(self) -> None:
         """Take the chain as it is from now on; for developers who wound theirs back."""
         self._heads = Heads()
+
+    def expect(self, number: int) -> None:
+        """Take it that a block was seen: a head older than it is not believed at once."""
+        self._heads.believes([number], number)
 
     async def genesis(self) -> str:
         """The hash of block 0, which tells chains of the same id apart; asked once."""
@@ -141,7 +160,7 @@ class RPC:
             raise WrongChain(error.message, hint=error.hint, facts=error.facts)
         return left
 
-    async def _read(self, requests: Sequence[Request]) -> list[Any]:
+    async def _read(self, requests: Sequence[Request], turn: int) -> list[Any]:
         """Ask the nodes in turn, in rounds; a head that went back is waited for until all nodes insist."""
         now = asyncio.get_running_loop().time
         started, pause, rounds = now(), FIRST_PAUSE, 1
@@ -150,7 +169,7 @@ class RPC:
             failure: NetworkError | None = None
             wishes: list[float] = []
             nodes = self._left()
-            for node in nodes:
+            for node in _turned(nodes, turn):
                 try:
                     return await self._read_from(node, requests, older)
                 except NetworkError as error:
@@ -185,11 +204,17 @@ class RPC:
         return answers
 
 
-async def _together(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+def _turned(nodes: Sequence[Node], turn: int) -> list[Node]:
+    """The nodes, beginning at another one."""
+    first = turn % len(nodes)
+    return [*nodes[first:], *nodes[:first]]
+
+
+async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Do all at the same time; the first failure ends the others."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.gather(*tasks)
+        return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
