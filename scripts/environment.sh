@@ -57,3 +57,18 @@ need_contracts() {
     echo "Installing the contracts' tools …"
     (cd "$root/contracts" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 }
+
+# need_browser: a Chromium for the page's tests; Debian's is installed where that can be done.
+need_browser() {
+    for browser in chromium chromium-browser google-chrome; do
+        if command -v "$browser" >/dev/null; then
+            return
+        fi
+    done
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        fail "No Chromium was found, which the page's tests need: apt-get install -y chromium"
+    fi
+    echo "Installing Chromium …"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+}

@@ -19,6 +19,7 @@ from ogpu.web.limits import Limits
 from ogpu.web.live import Live
 from ogpu.web.live_route import Seats, add_live
 from ogpu.web.metrics import Metrics
+from ogpu.web.pages import Site, add_page
 from ogpu.web.reading import Index
 from ogpu.web.task_route import Freshness, add_task
 
@@ -61,6 +62,9 @@ def create_app(
     add_failures(app)
     app.include_router(api_router())
     app.include_router(server_router())
+    add_page(
+        app, Site(network.name if network else "network", index, lambda: keeper.trouble if keeper else "")
+    )
     return Guard(app, limits=limits, hosts=hosts or Hosts(()), metrics=metrics, origins=origins)
 
 

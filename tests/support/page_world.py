@@ -1,0 +1,161 @@
+"""A network on which some of everything has happened, for the page to show."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, insert, select
+
+from ogpu import Client
+from ogpu.content.cid import cid_in_link
+from ogpu.errors import OGPUError
+from ogpu.indexer import tables
+from ogpu.networks import load_network_file
+from ogpu.types import DeliveryMethod, TaskInfo, TaskInput
+from tests.support.bidders import answer, bid, bidders
+from tests.support.indexing import indexed
+from tests.support.localnet import RunningNetwork, started, wait_until
+from tests.support.market import PRICE, source_info
+from tests.support.past import chain_time
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAFUlEQVR42mNkaPjPgBswMeABI1UaANSUAZTNfxoGAAAAAElFTkSuQmCC"
+)
+TEXTS = ("A calm sea.", "What a day!", "It rains again.", "Never more.", "As good as it gets.", "So so.")
+
+
+@dataclass
+class World:
+    """The network, what is on it by what became of it, and the place of its index."""
+
+    network: RunningNetwork
+    client: Client
+    folder: Path
+    sources: list[str]
+    providers: list[str]
+    tasks: dict[str, str]
+
+    def index(self, name: str = "index") -> Path:
+        """A new index of all that has happened, with what it links to."""
+        path = self.folder / f"{name}.sqlite3"
+        indexed(load_network_file(self.network.file), path)
+        keep_content(path, self.client)
+        return path
+
+    def publish(
+        self, source: str, function: str = "analyze_sentiment", seconds: int = 3600, **data: object
+    ) -> str:
+        """A task, by the client."""
+        given = {"text": TEXTS[len(self.tasks) % len(TEXTS)], **data}
+        due = chain_time(self.network) + seconds
+        return self.client.publish_task(TaskInfo(source, TaskInput(function, given), due, PRICE))
+
+    def answered(self, task: str, provider: str, result: object, price: int = PRICE) -> None:
+        """A provider's answer, stored as content."""
+        content = self.client.content
+        link = content.put_bytes(result) if isinstance(result, bytes) else content.put_json(result)
+        answer(self.network, task, provider, link, price=price)
+
+
+@contextmanager
+def lived_in(folder: Path) -> Iterator[World]:
+    """A network of its own with sources, providers, and tasks of every fate."""
+    with started(folder, "--no-provider") as network:
+        chosen = load_network_file(network.file)
+        with Client(chosen, private_key=network.key(), journal=":memory:") as client:
+            yield _filled(network, client, folder)
+
+
+def _filled(network: RunningNetwork, client: Client, folder: Path) -> World:
+    logo = client.content.put_bytes(PICTURE, "logo.png", "image/png")
+    first = client.publish_source(source_info(name="Sentiment", logoUrl=logo))
+    second = client.publish_source(
+        source_info(
+            name="Whisper", description="Writes down speech.", deliveryMethod=DeliveryMethod.FIRST_RESPONSE
+        )
+    )
+    unused = client.publish_source(source_info(name="Unused", description="Nobody calls it."))
+    client.source(unused).inactivate()
+    providers = bidders(network, first, 3)
+    for provider in providers[:2]:
+        network.transact("Nexus", "register", second, provider, 1, sender=provider)
+    network.transact("Terminal", "setBaseData", '{"gpu": "A100", "count": 2}', sender=providers[0])
+    client.terminal.set_agent(network.address("agent"), True, private_key=network.key())
+    world = World(network, client, folder, [first, second, unused], providers, {})
+    _live(world)
+    return world
+
+
+def _live(world: World) -> None:
+    network, client, tasks = world.network, world.client, world.tasks
+    first, second, _ = world.sources
+    one, two, three = world.providers
+    tasks["expired"] = world.publish(first, seconds=4)
+    for number in range(9):
+        task = tasks[f"quick {number}"] = world.publish(second, "transcribe", number=number)
+        bid(network, task, one if number % 3 else two)
+        world.answered(
+            task, one if number % 3 else two, {"text": TEXTS[number % 6], "words": [3, number], "n": number}
+        )
+    task = tasks["finalized"] = world.publish(first)
+    bid(network, task, one, price=PRICE * 8 // 10)
+    bid(network, task, two, three, price=PRICE * 9 // 10)
+    world.answered(task, two, {"label": "positive", "score": 0.98, "by": "two"}, PRICE * 9 // 10)
+    world.answered(task, one, {"label": "positive", "score": 0.97, "by": "one"}, PRICE * 8 // 10)
+    client.confirm_response(client.task(task).responses()[-1].address)
+    task = tasks["picture"] = world.publish(first, "render", style="calm")
+    bid(network, task, three)
+    world.answered(task, three, PICTURE)
+    task = tasks["text"] = world.publish(first, "translate")
+    bid(network, task, three)
+    world.answered(task, three, b"Ein ruhiges Meer.\n\tUnd so weiter.\n")
+    tasks["attempted"] = world.publish(first)
+    bid(network, tasks["attempted"], one)
+    tasks["canceled"] = world.publish(first)
+    client.cancel_task(tasks["canceled"])
+    tasks["new"] = world.publish(first)
+    due = client.task(tasks["expired"]).snapshot().expiry_time
+
+    def late() -> bool:
+        network.rpc("evm_mine")
+        return chain_time(network) > due
+
+    wait_until(late, what="the expiry")
+    client.vault.force_release_payment(tasks["expired"], private_key=network.key())
+
+
+def keep_content(path: Path, client: Client) -> None:
+    """Fetch what an index's items link to, and keep it there."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        urls = {
+            url
+            for column in (tables.sources.c.metadata_url, tables.tasks.c.config_url, tables.responses.c.data)
+            for (url,) in connection.execute(select(column))
+        }
+        seen: set[str] = set()
+        for url in sorted(urls):
+            cid = cid_in_link(url)
+            if cid is None:
+                continue
+            if cid not in seen:
+                seen.add(cid)
+                connection.execute(insert(tables.documents), _document(client, cid))
+            key = hashlib.sha256(url.encode()).hexdigest()
+            connection.execute(insert(tables.links), {"url_hash": key, "url": url, "cid": cid})
+    engine.dispose()
+
+
+def _document(client: Client, cid: str) -> dict[str, object]:
+    row: dict[str, object] = {"cid": cid, "role": "content", "tries": 1, "next_try": int(time.time())}
+    try:
+        body = client.content.get_bytes(cid)
+    except OGPUError as error:
+        return {**row, "state": "failed", "body": None, "size": None, "error": error.message}
+    return {**row, "state": "kept", "body": body, "size": len(body), "error": None}
