@@ -13,6 +13,8 @@ INDEX = "OGPU_INDEX"
 CONTENT_STORE = "OGPU_CONTENT_STORE"
 CONTENT_GATEWAYS = "OGPU_CONTENT_GATEWAYS"
 CONTENT_CACHE = "OGPU_CONTENT_CACHE"
+INDEX_DOCUMENT = "OGPU_INDEX_DOCUMENT"
+INDEX_DOCUMENTS = "OGPU_INDEX_DOCUMENTS"
 ROLE_KEYS = {role: f"{role.upper()}_PRIVATE_KEY" for role in ("client", "provider", "master", "agent")}
 ROLE_KEYSTORES = {role: f"{role.upper()}_KEYSTORE" for role in ROLE_KEYS}
 
@@ -62,14 +64,28 @@ def content_gateways() -> tuple[str, ...]:
 
 def content_cache_bytes(default: int) -> int:
     """How many bytes the content cache may have; "off" is none."""
-    value = variable(CONTENT_CACHE)
+    return _bytes(CONTENT_CACHE, default)
+
+
+def index_document_bytes(default: int) -> int:
+    """How many bytes a document may have that the index keeps; "off" is none."""
+    return _bytes(INDEX_DOCUMENT, default)
+
+
+def index_documents_bytes(default: int) -> int:
+    """How many bytes all documents may have together that the index keeps; "off" is none."""
+    return _bytes(INDEX_DOCUMENTS, default)
+
+
+def _bytes(name: str, default: int) -> int:
+    value = variable(name)
     if value is None:
         return default
     if value.strip().lower() == "off":
         return 0
     if not (value.isascii() and value.isdigit() and len(value) < 19):
         raise ConfigurationError(
-            f"{CONTENT_CACHE} is neither a number of bytes nor off.", hint=f"The default is {default}."
+            f"{name} is neither a number of bytes nor off.", hint=f"The default is {default}."
         )
     return int(value)
 

@@ -411,7 +411,16 @@ links = Table(  # what a link's document is; a link without a CID is never fetch
     "links",
     metadata,
     Column("url_hash", String(64), primary_key=True),  # SHA-256: an index cannot take a link of any length
-    Column("url", Text, nullable=False),
+    Column("url", Text, nullable=False),  # its beginning, when it is very long
     Column("cid", String(128)),
+    Column("refused", Text),  # why it is never fetched; null when it has a CID
     ForeignKeyConstraint(["cid"], ["documents.cid"]),
+)
+
+link_scan = Table(  # one row: the event after which links are looked for, which is final
+    "link_scan",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _number("block_number", nullable=False),
+    _number("log_index", nullable=False),
 )
