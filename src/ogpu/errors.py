@@ -69,6 +69,7 @@ OGPUError
 │   ├── RPCRateLimited
 │   ├── NodeBehind                   a replica that has not seen a block yet
 │   ├── Reorganised                  the chain dropped the block that was being read
+│   ├── StateMissing                 the node keeps no state of a block that is that old
 │   ├── ChainInconsistent            blocks and logs that do not fit together
 │   ├── FinalityBroken               the chain changed below what was told as final
 │   ├── RPCFailed                    the node's own error: code and message
@@ -471,6 +472,12 @@ class NodeBehind(NetworkError):
 
 class Reorganised(NetworkError):
     """The chain dropped the block that was being read, again and again."""
+
+
+class StateMissing(NetworkError):
+    """The node has no state of an old block any more; facts: block, head."""
+
+    retryable = False
 
 
 class ChainInconsistent(NetworkError):

@@ -1,0 +1,1 @@
+"""The parts of `ogpu.indexer.check`: one for each kind of table."""
