@@ -27,7 +27,8 @@ TABLE = {
         ForeignNonce NonceInUse+ TransactionUndetermined+ DryRun SignerFailed TransactionDropped
         BudgetExceeded IdempotencyConflict IntentUnknown TasksNotPublished""",
     "NetworkError+": """RPCUnreachable+ RPCInvalidResponse+ RPCRateLimited+ NodeBehind+ Reorganised+
-        ChainInconsistent+ FinalityBroken RPCFailed RPCAnswerTooLarge WrongChain ManagementUnavailable+""",
+        StateMissing ChainInconsistent+ FinalityBroken RPCFailed RPCAnswerTooLarge WrongChain
+        ManagementUnavailable+""",
     "JournalError": "JournalUnavailable+ JournalIncompatible",
     "IndexFailed": "IndexUnavailable+ IndexBusy IndexMismatch",
     "ContentError": """ContentUnavailable+ ContentTooLarge ContentMismatch ContentInvalid ResultInvalid
