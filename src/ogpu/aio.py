@@ -32,7 +32,6 @@ from ogpu.protocol.terminal import AsyncTerminal
 from ogpu.protocol.vault import AsyncVault
 from ogpu.rpc.codec import checked_address
 from ogpu.streams.calls import EventCalls
-from ogpu.streams.streams import Streams
 from ogpu.tx.journal import Intent, Journal, State, journal_place
 from ogpu.tx.keys import Keys
 from ogpu.tx.nonces import Nonces
@@ -96,7 +95,7 @@ class AsyncClient(WorkCalls, EventCalls):
         self._jobs = Jobs(self._market, self._results)
         self._management = Management(network.management_url, timeout=timeout)
         self._nonces = Nonces(self.chain.rpc, self.chain.transactions)
-        self._streams = Streams(self.chain.rpc, network)
+        self._streams = self.chain.streams
 
     async def open(self) -> None:
         """Go on, in the background, with transactions that earlier programs have left behind."""
@@ -104,7 +103,6 @@ class AsyncClient(WorkCalls, EventCalls):
 
     async def close(self) -> None:
         """Close all connections; what is on its way stays in the journal."""
-        await self._streams.close()
         await self.chain.close()
         await self.content.close()
         await self._management.close()

@@ -363,5 +363,7 @@ def place(event: ProtocolEvent) -> tuple[Any, ...]:
 
 def plain_event(event: Any) -> tuple[Any, ...]:
     return tuple(
-        plain(getattr(event, field.name)) for field in dataclasses.fields(event) if field.name != "place"
+        plain(getattr(event, field.name))
+        for field in dataclasses.fields(event)
+        if field.name not in ("place", "removed")
     )

@@ -9,6 +9,7 @@ from ogpu.protocol.reverts import explaining
 from ogpu.protocol.views import PROBES, Block, Contracts, Read, View
 from ogpu.rpc.codec import interface
 from ogpu.rpc.transport import RPC
+from ogpu.streams.streams import Streams
 from ogpu.tx.journal import Journal
 from ogpu.tx.manager import TransactionManager
 from ogpu.tx.state import Call, Cost, Policy, Receipt, SendOptions
@@ -24,11 +25,13 @@ class Chain(Contracts):
 
     def __init__(self, network: Network, journal: Journal, policy: Policy, *, timeout: float) -> None:
         super().__init__(network, RPC(network.rpc_urls, network.chain_id, timeout=timeout))
+        self.streams = Streams(self.rpc, network)
         self.transactions = TransactionManager(self.rpc, network.chain_id, journal, policy)
         self._there: set[tuple[str, str]] = set()
 
     async def close(self) -> None:
         """Stop what is followed, and close the connections."""
+        await self.streams.close()
         await self.transactions.close()
         await self.rpc.close()
 

@@ -12,12 +12,15 @@ from ogpu.errors import NetworkError, OGPUError, TaskCanceled, TaskExpired, Wait
 from ogpu.protocol import snapshots
 from ogpu.protocol.chain import Chain
 from ogpu.protocol.views import View
+from ogpu.streams.bells import Bell, Bells
 from ogpu.types import Response, TaskSnapshot, TaskStatus
 
 T = TypeVar("T")
 
 SOON = 20  # seconds before a task's expiry from which on the chain's time is asked for exactly
 FIRST_POLL, LAST_POLL = 0.05, 2.0  # seconds between two looks at a task that is waited for
+LISTENING = 0.4  # seconds between two looks from which on its events are listened to
+SELDOM = 15.0  # seconds between two looks while they are, since a node may lag
 PATIENCE = 30.0  # seconds of failing reads that are outlasted, once a task was seen
 WHY_NO_RESPONSE = {
     TaskStatus.NEW: "No provider has taken it: does one run a function of that name for this source? "
@@ -76,11 +79,36 @@ class Look:
         return len(self.responses) == self.task.attempt_count
 
 
+class _Pace:
+    """When a task is looked at next: soon at first, and seldom once its events ring the bell."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._poll = FIRST_POLL
+        self._patient_until: float | None = 0.0
+
+    def patient_until(self, now: float) -> float:
+        """Until when failing looks are outlasted, which begin now; not at all before the first one."""
+        if self._patient_until is None:
+            self._patient_until = now + PATIENCE
+        return self._patient_until
+
+    def after(self, look: Look) -> float:
+        """The seconds until the next look."""
+        self._patient_until = None
+        poll, self._poll = self._poll, min(self._poll * 1.5, LAST_POLL)
+        self._bell.expiry = look.task.expiry_time
+        if poll < LISTENING or not self._bell.listen() or look.responses:
+            return poll  # with responses, what is decided may change with time, or with others' stake
+        return max(LAST_POLL, min(SELDOM, look.task.expiry_time - time.time()))
+
+
 class Waiting:
     """The tasks that one client waits for, on its event loop."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
+        self._bells = Bells(chain.streams)
         self._asked: list[tuple[str, asyncio.Future[Sight]]] = []
         self._reader: asyncio.Task[None] | None = None
 
@@ -90,24 +118,27 @@ class Waiting:
         When nothing can come any more it is `TaskExpired` or `TaskCanceled`, after `timeout` seconds
         `WaitTimeout`.
         """
-        loop = asyncio.get_running_loop()
-        deadline, poll, seen = loop.time() + timeout, FIRST_POLL, -PATIENCE
-        while True:
-            last = loop.time() >= deadline
-            try:
-                look = Look(await self.sight(address), last)
-                seen = loop.time()
-            except NetworkError as error:
-                if not error.retryable or loop.time() > min(deadline, seen + PATIENCE):
-                    raise
-            else:
-                if (found := await decide(look)) is not None:
-                    return found
-                _check_open(look.sight)
-                if look.last:
-                    raise _late(look.task, timeout)
-            await asyncio.sleep(max(0.0, min(poll, deadline - loop.time())))
-            poll = min(poll * 1.5, LAST_POLL)
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout
+        with self._bells.of(address) as bell:
+            pace = _Pace(bell)
+            while True:
+                last = now() >= deadline
+                bell.quiet()
+                try:
+                    look = Look(await self.sight(address), last)
+                except NetworkError as error:
+                    if not error.retryable or now() > min(deadline, pace.patient_until(now())):
+                        raise
+                    pause = LAST_POLL
+                else:
+                    if (found := await decide(look)) is not None:
+                        return found
+                    _check_open(look.sight)
+                    if look.last:
+                        raise _late(look.task, timeout)
+                    pause = pace.after(look)
+                await bell.wait(max(0.0, min(pause, deadline - now())))
 
     async def sight(self, address: str) -> Sight:
         """A task at the latest block, read together with all that are looked at meanwhile."""

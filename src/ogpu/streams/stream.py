@@ -18,13 +18,20 @@ from ogpu.streams.watch import Watch
 E = TypeVar("E", bound=ProtocolEvent)
 
 
+class Member(Protocol):
+    """Somebody who reads the feed."""
+
+    def end(self, error: OGPUError | None) -> None:
+        """Let it end, with this error if there is one."""
+
+
 class Registry(Protocol):
     """Who knows all that read."""
 
-    def enter(self, reader: Reader) -> None:
+    def enter(self, member: Member) -> None:
         """Somebody begins to read."""
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, member: Member) -> None:
         """Somebody reads no more."""
 
 

@@ -18,7 +18,7 @@ from ogpu.rpc.transport import RPC
 from ogpu.streams.decoding import STREAMED, Decoder
 from ogpu.streams.facts import Facts
 from ogpu.streams.feed import Feed, Told
-from ogpu.streams.stream import AsyncEventStream, Reader
+from ogpu.streams.stream import AsyncEventStream, Member, Reader
 from ogpu.streams.watch import Span, Watch
 from ogpu.streams.wish import check_span, wish_of
 
@@ -30,7 +30,7 @@ class Streams:
         self._rpc = rpc
         self._network = network
         self.facts = Facts(rpc)
-        self._readers: set[Reader] = set()
+        self._members: set[Member] = set()
         self._feed: Feed | None = None
         self._decoder: Decoder | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -47,24 +47,24 @@ class Streams:
     async def close(self) -> None:
         """End all streams; who waits for an event gets `ClientClosed`."""
         self._closed = True
-        for reader in list(self._readers):
-            reader.end(_closed())
+        for member in list(self._members):
+            member.end(_closed())
         await asyncio.gather(*self._ending)
         await self.facts.close()
 
     # --- for those who read
 
-    def enter(self, reader: Reader) -> None:
+    def enter(self, member: Member) -> None:
         """Somebody begins to read."""
         if self._closed:
             raise _closed()
-        self._readers.add(reader)
+        self._members.add(member)
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, member: Member) -> None:
         """Somebody reads no more; the last one ends the feed."""
-        self._readers.discard(reader)
+        self._members.discard(member)
         feed = self._feed
-        if not self._readers and feed is not None:
+        if not self._members and feed is not None:
             self._feed = None
             ending = asyncio.create_task(feed.close())
             self._ending.add(ending)
