@@ -45,7 +45,7 @@ class Bell:
 
 
 class Bells:
-    """The bells of one client, on its event loop; they listen from the first `listen` to the last one's end."""
+    """The bells of one client; they listen from the first `listen` until the last is gone."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams

@@ -34,6 +34,9 @@ class Registry(Protocol):
     def leave(self, member: Member) -> None:
         """Somebody reads no more."""
 
+    async def ended(self) -> None:
+        """Wait until nothing is left that was for those who have left."""
+
 
 class Reader:
     """Reads for one stream, one call at a time, and can be ended from outside."""
@@ -65,6 +68,7 @@ class Reader:
         self.end(None)
         async with self._turn:
             await self._watch.close()
+        await self._registry.ended()
 
     def end(self, error: OGPUError | None) -> None:
         """Let it end, for whoever waits with this error, if there is one."""

@@ -13,7 +13,8 @@ from ogpu.networks import Network
 from ogpu.rpc.answers import quantity
 from ogpu.rpc.codec import ZERO_ADDRESS, interface
 from ogpu.rpc.follow import follow
-from ogpu.rpc.steps import FINALITY, Block, Cursor, Step
+from ogpu.rpc.steps import FINALITY, POLL, Block, Cursor, Step
+from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 from ogpu.streams.decoding import STREAMED, Decoder
 from ogpu.streams.facts import Facts
@@ -21,6 +22,8 @@ from ogpu.streams.feed import Feed, Told
 from ogpu.streams.stream import AsyncEventStream, Member, Reader
 from ogpu.streams.watch import Span, Watch
 from ogpu.streams.wish import check_span, wish_of
+
+PATIENCE = 30.0  # seconds for which the network may be away while somebody watches
 
 
 class Streams:
@@ -30,6 +33,8 @@ class Streams:
         self._rpc = rpc
         self._network = network
         self.facts = Facts(rpc)
+        self.poll = POLL
+        self.patience = PATIENCE
         self._members: set[Member] = set()
         self._feed: Feed | None = None
         self._decoder: Decoder | None = None
@@ -49,7 +54,7 @@ class Streams:
         self._closed = True
         for member in list(self._members):
             member.end(_closed())
-        await asyncio.gather(*self._ending)
+        await self.ended()
         await self.facts.close()
 
     # --- for those who read
@@ -70,6 +75,10 @@ class Streams:
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 
+    async def ended(self) -> None:
+        """Wait until nothing is left that was for those who have left."""
+        await asyncio.gather(*self._ending)
+
     async def feed(self) -> Feed:
         """The feed that all share, once it has caught up; one that has failed is made anew."""
         if self._feed is None or self._feed.over:
@@ -80,7 +89,7 @@ class Streams:
 
     def history(self, known: Sequence[Cursor], first: int) -> AsyncGenerator[Step, None]:
         """The chain's steps from a place on, for one watcher alone."""
-        return follow(self._rpc, self._there.addresses, tuple(known), first=first)
+        return follow(self._rpc, self._there.addresses, tuple(known), first=first, patience=self.patience)
 
     @property
     def highest(self) -> int:
@@ -106,10 +115,19 @@ class Streams:
         if self._decoder is None:
             self._decoder = Decoder(await self._contracts())
         head = quantity(await self._rpc.call("eth_blockNumber"))
-        steps = follow(self._rpc, self._there.addresses, first=max(0, head - FINALITY + 1))
-        async with contextlib.aclosing(steps):
-            async for step in steps:
-                yield step
+        first = max(0, head - FINALITY + 1)
+        async with NewHeads(self._network.ws_urls) as hint:
+            steps = follow(
+                self._rpc,
+                self._there.addresses,
+                first=first,
+                poll=self.poll,
+                hint=hint,
+                patience=self.patience,
+            )
+            async with contextlib.aclosing(steps):
+                async for step in steps:
+                    yield step
 
     async def _contracts(self) -> dict[str, str]:
         """The contracts by name. Public networks do not name the Manager; Nexus knows it."""
