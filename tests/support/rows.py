@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,6 @@ from ogpu.types import TaskStatus
 
 BEGIN = 1_700_000_000
 PAYMENT = 12_345_678_901_234_567_890_123  # wei, more than a float holds
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an index is."""
-
-    path: Path
-    url: None = None
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
 
 
 def address(kind: str, number: int) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from ogpu.errors import InvalidInput
 from ogpu.indexer import tables
+from ogpu.indexer.place import place_of
 from ogpu.types import Environment, TaskStatus
 from ogpu.web import queries
 from ogpu.web.jsontext import plain
@@ -37,7 +38,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def connection(file: Path) -> Iterator[Connection]:
-    index = Index(rows.Place(file), Limits())
+    index = Index(place_of(file), Limits())
     with index.look() as found:
         yield found
     index.close()
@@ -68,7 +69,7 @@ def test_pages_miss_and_repeat_nothing(connection: Connection, sort: str, limit:
 def test_a_row_that_is_published_meanwhile_moves_no_page(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite3"
     rows.fill(path, TASKS)
-    index = Index(rows.Place(path), Limits())
+    index = Index(place_of(path), Limits())
     with index.look() as connection:
         first = queries.tasks(connection, paging=Paging(limit=10))
     late = {**dict.fromkeys(tables.tasks.c.keys()), **rows.task_row(999, **rows.moment("published", 900))}
@@ -145,7 +146,7 @@ def test_texts_of_any_length_do_not_make_a_page_of_any_length(tmp_path: Path) ->
                 for n in range(7)
             ],
         )
-    index = Index(rows.Place(path), Limits())
+    index = Index(place_of(path), Limits())
     with index.look() as connection:
         first = queries.tasks(connection, paging=Paging(limit=500))
         all_of_them = walked(lambda paging: queries.tasks(connection, paging=paging), "-published", 500)

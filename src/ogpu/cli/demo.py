@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ import typer
 from ogpu.cli.exits import Exit
 from ogpu.cli.screen import logging_to, say
 from ogpu.errors import ConfigurationError
+from ogpu.settings import NETWORK_FILE
 
 if TYPE_CHECKING:
     from ogpu.demo.work import Outcome, Totals
@@ -38,6 +40,9 @@ def demo(
             "--tasks", min=1, max=MAX_TASKS, metavar="N", help="How many tasks. Default: one a line."
         ),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the network up, to look at its page, until Ctrl+C.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
     """Start a network, publish a sentiment service on it, send a task for each line of the input, check
@@ -51,17 +56,21 @@ def demo(
             hint="Install the extra: pip install 'opengpu[demo]'",
         )
     texts = read_texts(input, tasks, MAX_TASKS)
-    outcomes, totals = _done(texts)
+
+    outcomes, totals = _done(texts, keep=keep, table=not as_json)
     if as_json:
         say(json.dumps(_document(outcomes, totals), ensure_ascii=False))
-    else:
+    elif not keep:
         _show(outcomes, totals)
     if not all(outcome.verified for outcome in outcomes):
         raise typer.Exit(Exit.FAILED)
 
 
-def _done(texts: Sequence[str]) -> tuple[list[Outcome], Totals]:
-    """The work, ended by a signal only when the network is stopped, so that no process is left behind."""
+def _done(texts: Sequence[str], *, keep: bool, table: bool) -> tuple[list[Outcome], Totals]:
+    """The work, ended by a signal only when the network is stopped, so that no process is left behind.
+
+    What is to `keep` is up until a signal, and shows the `table` meanwhile.
+    """
     import asyncio
 
     from ogpu.localnet.signals import Stopped
@@ -76,7 +85,7 @@ def _done(texts: Sequence[str]) -> tuple[list[Outcome], Totals]:
 
     try:
         with logging_to(reports.append):
-            outcomes, totals = asyncio.run(_work(texts, report))
+            outcomes, totals = asyncio.run(_work(texts, report, keep=keep, table=table))
     except Stopped as stopped:
         say("Interrupted; the network is stopped.", err=True)
         raise typer.Exit(128 + stopped.number) from None
@@ -87,19 +96,30 @@ def _done(texts: Sequence[str]) -> tuple[list[Outcome], Totals]:
     return outcomes, totals
 
 
-async def _work(texts: Sequence[str], report: Callable[[str], None]) -> tuple[list[Outcome], Totals]:
+async def _work(
+    texts: Sequence[str], report: Callable[[str], None], *, keep: bool, table: bool
+) -> tuple[list[Outcome], Totals]:
     from ogpu.localnet.network import LocalNetwork, Options
-    from ogpu.localnet.signals import StopSignals
+    from ogpu.localnet.signals import Stopped, StopSignals
 
     started = time.monotonic()
     with StopSignals() as signals:
         async with contextlib.AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ogpu-demo-")))
-            say("Starting a network: node, contracts, content and management services, a provider …")
-            running = LocalNetwork(Options(network_file=folder / "network.json"), report)
+            say("Starting a network: node, contracts, content service, page, a provider …")
+            file = folder / "network.json"
+            running = LocalNetwork(Options(file, page_at_once=keep), report)
             await signals.first_of(stack.enter_async_context(running))
             say(f"It is up after {time.monotonic() - started:.1f} s (node {running.services['node']}).")
             outcomes, totals = await signals.first_of(_tasks(running, texts))
+            if keep:
+                if table:
+                    _show(outcomes, totals)
+                say(f"Page: {running.services['management']}")
+                say(f"Use it: export {NETWORK_FILE}={shlex.quote(str(file))}")
+                say("Stop it: Ctrl+C")
+                with contextlib.suppress(Stopped):
+                    await signals.first_of(running.watch())
         say("The network is stopped.")
     return outcomes, totals
 

@@ -20,6 +20,7 @@ from ogpu.cli import (
     master,
     nonce,
     provider,
+    serve,
     source,
     tx,
     up,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("up", short_help="Start a whole network on this machine.")(up.up)
 app.command("down", short_help="Stop a network that `ogpu up` started.")(down.down)
 app.command("demo", short_help="Send real work through a network, and check it.")(demo.demo)
+app.command("serve", short_help="Serve an index of the network: an API and a page.")(serve.serve)
 app.add_typer(source.app, name="source", short_help="Publish services, and look at them.")
 app.add_typer(many.app, name="task", short_help="Have work done, and get its results.")
 app.add_typer(vault.app, name="vault", short_help="Balance, stake and earnings.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -100,13 +101,14 @@ class Shape:
             handlers=tuple(self.handlers or ()),
             state=self.state,
             run_providers=not self.no_provider,
+            page_at_once=sys.stdout.isatty() and not self.detach,
         )
 
 
 @command
 def up(shape: Shape, as_json: AsJSON = False) -> None:
-    """Start a whole network on this machine: a node, the contracts, the content and management services,
-    and a provider that runs handlers. Ctrl+C stops all of it.
+    """Start a whole network on this machine: a node, the contracts, a content service, a management API with
+    a page, and a provider that runs handlers. Ctrl+C stops all of it.
     """
     options = shape.options()
     if shape.detach:

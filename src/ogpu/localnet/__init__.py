@@ -1,1 +1,1 @@
-"""The whole network on this machine: a node, the contracts, content, management and providers."""
+"""The whole network on this machine: a node, the contracts, content, the page and providers."""

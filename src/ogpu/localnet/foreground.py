@@ -55,6 +55,7 @@ def summary(running: LocalNetwork, options: Options, seconds: float) -> list[str
         f"  {'providers':<12} {count}" + (f", for {', '.join(running.functions)}" if count else ""),
         *(f"  {'client':<12} {account.address}" for account in network.accounts["client"][:1]),
         f"  {'network file':<12} {options.network_file} (holds the accounts' keys)",
+        f"Page: {running.services['management']}",
         f"Use it: export {NETWORK_FILE}={shlex.quote(str(options.network_file))}",
         f"        {KEYS}",
         "Stop it: Ctrl+C",

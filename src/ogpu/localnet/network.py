@@ -20,8 +20,8 @@ from ogpu.localnet.content_service import content_app
 from ogpu.localnet.deploy import add_providers, deploy, mine_pending
 from ogpu.localnet.files import lock_of, write_private, writer_of
 from ogpu.localnet.life import LifeWatcher
-from ogpu.localnet.management_service import management_app
 from ogpu.localnet.node import HOST, Node, NodeOptions, bound, find_anvil
+from ogpu.localnet.page import PageProcess
 from ogpu.localnet.processes import FileLock
 from ogpu.localnet.state import Saved, State
 from ogpu.networks import LOCAL_CHAIN_ID, Network, parse_network
@@ -53,6 +53,7 @@ class Options:
     handlers: Sequence[Path] = ()
     state: Path | None = None
     run_providers: bool = True
+    page_at_once: bool = False  # not only when somebody looks
 
 
 class LocalNetwork:
@@ -179,9 +180,17 @@ class LocalNetwork:
         self.network = parse_network(document, "of this process")
         self._client = await stack.enter_async_context(AsyncClient(self.network, journal=":memory:"))
         await _serve(stack, content_app(state.content, public_url=content_url), content)
-        await _serve(stack, management_app(self._client), management)
+        self._serve_page(stack, state, document, management)
         self.services = {"node": node.url, "content": content_url, "management": management_url}
         return node, saved, document
+
+    def _serve_page(
+        self, stack: AsyncExitStack, state: State, document: dict[str, Any], place: socket.socket
+    ) -> None:
+        told = {name: value for name, value in document.items() if name not in ("accounts", "pid")}
+        write_private(state.served, told)
+        page = PageProcess(place, state.served, state.index, self._report)
+        self._run(stack, "page", page.run(at_once=self._options.page_at_once))
 
     async def _begin_chain(
         self, stack: AsyncExitStack, state: State, saved: Saved | None, place: socket.socket

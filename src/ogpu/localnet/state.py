@@ -33,6 +33,8 @@ class State:
         self._folder = folder
         self.chain = folder / "chain.json"
         self.content = folder / "content"
+        self.index = folder / "index.sqlite3"
+        self.served = folder / "served.json"  # the network as its page's process is told it
 
     def load(self, chain_id: int) -> Saved | None:
         """What an earlier run left here, or None in a folder where none got so far."""

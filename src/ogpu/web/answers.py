@@ -17,6 +17,7 @@ from starlette.responses import Response
 from ogpu.errors import NotFound
 from ogpu.web import queries
 from ogpu.web.failures import Unready
+from ogpu.web.freshness import Freshness
 from ogpu.web.jsontext import written
 from ogpu.web.reading import Index
 from ogpu.web.values import Page, Position
@@ -53,8 +54,8 @@ class _Answer:
 class Answers:
     """Answers questions of the index as JSON."""
 
-    def __init__(self, index: Index) -> None:
-        self.index = index
+    def __init__(self, index: Index, freshness: Freshness) -> None:
+        self._index, self._freshness = index, freshness
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -63,7 +64,8 @@ class Answers:
         """The answer to a request; the question returns a value, a page, or None for what is not there."""
         asked = f"{request.url.path}?{request.url.query}"
         known = _etags(request)
-        found = await self.index.ask(lambda connection: self._look(connection, asked, known, question))
+        await self._freshness.of_all()
+        found = await self._index.ask(lambda connection: self._look(connection, asked, known, question))
         headers = {
             "ETag": found.etag,
             "Cache-Control": "no-cache",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Connection
 
 import ogpu.web.routes
 from ogpu.networks import Network
 from ogpu.web.answers import Answers
 from ogpu.web.failures import add_failures
+from ogpu.web.freshness import Freshness
 from ogpu.web.guard import Guard, Hosts
 from ogpu.web.heads import Heads
 from ogpu.web.health import Health, Keeper, add_health
@@ -21,7 +24,9 @@ from ogpu.web.live_route import Seats, add_live
 from ogpu.web.metrics import Metrics
 from ogpu.web.pages import Site, add_page
 from ogpu.web.reading import Index
-from ogpu.web.task_route import Freshness, add_task
+from ogpu.web.task_route import add_task
+
+T = TypeVar("T")
 
 DESCRIPTION = """Read-only access to an index of the OpenGPU network.
 
@@ -48,7 +53,46 @@ def create_app(
     """
     limits = limits or Limits()
     metrics = Metrics()
-    app = FastAPI(
+    app = _application()
+    app.state.index, app.state.network, app.state.limits = index, network, limits
+    app.state.metrics, app.state.keeper = metrics, keeper
+    name = network.name if network else "network"
+    add_page(app, Site(name, _Fresh(app), lambda: keeper.trouble if keeper else ""))
+    return Guard(app, limits=limits, hosts=hosts or Hosts(()), metrics=metrics, origins=origins)
+
+
+class _Fresh:
+    """The index for the page, which waits for it as the API does."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._state = app.state
+
+    async def ask(self, question: Callable[[Connection], T]) -> T:
+        """What a function of a connection returns."""
+        freshness: Freshness = self._state.freshness
+        index: Index = self._state.index
+        await freshness.of_all()
+        return await index.ask(question)
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return _application().openapi()
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, without the enumerations that it tells by names where they are used."""
+        document = super().openapi()
+        schemas = document["components"]["schemas"]
+        document["components"]["schemas"] = {
+            name: schema for name, schema in schemas.items() if schema["type"] != "integer"
+        }
+        return document
+
+
+def _application() -> FastAPI:
+    app = _Application(
         title="OpenGPU management API",
         version="1",
         description=DESCRIPTION,
@@ -57,15 +101,10 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.index, app.state.network, app.state.limits = index, network, limits
-    app.state.metrics, app.state.keeper = metrics, keeper
     add_failures(app)
     app.include_router(api_router())
     app.include_router(server_router())
-    add_page(
-        app, Site(network.name if network else "network", index, lambda: keeper.trouble if keeper else "")
-    )
-    return Guard(app, limits=limits, hosts=hosts or Hosts(()), metrics=metrics, origins=origins)
+    return app
 
 
 def api_router() -> APIRouter:
@@ -91,10 +130,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What lives as long as the server does."""
     state = app.state
     heads = Heads(state.network) if state.network else None
-    state.answers = Answers(state.index)
     state.live = Live(state.index, state.limits)
+    state.freshness = Freshness(state.index, state.live, heads, state.limits)
+    state.answers = Answers(state.index, state.freshness)
     state.seats = Seats(state.limits)
-    state.freshness = Freshness(state.answers, state.live, heads, state.limits.patience)
     state.health = Health(state.index, heads, state.keeper, state.metrics, state.limits.behind)
     looking = asyncio.create_task(state.live.run())
     try:

@@ -37,12 +37,15 @@ class Asked(BaseModel):
         description="`next` of the page before; fits only the same filters and order.",
         json_schema_extra={"format": "cursor"},
     )
-    limit: int = Field(DEFAULT_SIZE, ge=1, le=MAX_SIZE, description="Rows of a page.")
+    limit: int = Field(
+        DEFAULT_SIZE, ge=1, le=MAX_SIZE, description="At most so many rows; a server may give fewer."
+    )
 
-    def given(self) -> dict[str, Any]:
-        """The arguments of the query function."""
+    def given(self, largest: int) -> dict[str, Any]:
+        """The arguments of the query function, for pages of at most so many rows."""
         filters = {name: getattr(self, name) for name in type(self).model_fields}
-        paging = Paging(filters.pop("cursor"), filters.pop("limit"), filters.pop("sort", None))
+        rows = min(filters.pop("limit"), largest)
+        paging = Paging(filters.pop("cursor"), rows, filters.pop("sort", None))
         return {**filters, "paging": paging}
 
 
@@ -57,9 +60,9 @@ class TasksAsked(Asked):
     before: Time | None = Field(None, description="Published before this Unix second.")
     sort: Literal["published", "-published", "payment", "-payment"] = "-published"
 
-    def given(self) -> dict[str, Any]:
+    def given(self, largest: int) -> dict[str, Any]:
         """The status as the index has it."""
-        return {**super().given(), "status": None if self.status is None else TaskStatus[self.status]}
+        return {**super().given(largest), "status": None if self.status is None else TaskStatus[self.status]}
 
 
 class SourcesAsked(Asked):
@@ -69,9 +72,12 @@ class SourcesAsked(Asked):
     status: Literal["ACTIVE", "INACTIVE"] | None = None
     sort: Literal["published", "-published", "tasks", "-tasks"] = "-published"
 
-    def given(self) -> dict[str, Any]:
+    def given(self, largest: int) -> dict[str, Any]:
         """The status as the index has it."""
-        return {**super().given(), "status": None if self.status is None else SourceStatus[self.status]}
+        return {
+            **super().given(largest),
+            "status": None if self.status is None else SourceStatus[self.status],
+        }
 
 
 class RegistrationsAsked(Asked):
@@ -99,9 +105,12 @@ class ResponsesAsked(Asked):
     status: Literal["SUBMITTED", "CONFIRMED"] | None = None
     sort: Literal["submitted", "-submitted"] = "-submitted"
 
-    def given(self) -> dict[str, Any]:
+    def given(self, largest: int) -> dict[str, Any]:
         """The status as the index has it."""
-        return {**super().given(), "status": None if self.status is None else ResponseStatus[self.status]}
+        return {
+            **super().given(largest),
+            "status": None if self.status is None else ResponseStatus[self.status],
+        }
 
 
 class PaymentsAsked(Asked):

@@ -6,6 +6,8 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from ogpu.web.paging import MAX_SIZE
+
 SHARED_PREFIX = 64  # bits of an IPv6 address; one subscriber has all below
 
 
@@ -18,9 +20,11 @@ class Limits:
     addresses: int = 10_000  # client addresses that are remembered
     url: int = 2048  # bytes of path and query
     body: int = 1024  # bytes; nothing here reads one
+    page: int = MAX_SIZE  # rows
     waiting: int = 200  # requests that wait for the database
     query_seconds: float = 5.0  # the longest look into the database
-    patience: float = 2.0  # seconds that a task's answer waits for the index to reach the head
+    patience: float = 2.0  # seconds that an answer waits for the index
+    fresh: bool = False  # whether every answer waits for it to reach the head, and not only a task's
     listeners: int = 200  # streams of live changes
     listeners_each: int = 20  # of one client address
     live_seconds: float = 3600.0  # until a stream ends, which its client then resumes

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from ogpu.indexer.place import Place
 from ogpu.web.failures import Unready
 from ogpu.web.limits import Limits
 
@@ -24,17 +25,6 @@ T = TypeVar("T")
 THREADS = 4  # Python runs one at a time; the others wait for the database
 STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 CONNECT_SECONDS = 5
-
-
-class Place(Protocol):
-    """Where an index is."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def path(self) -> Path | None: ...
-    @property
-    def url(self) -> str | None: ...
 
 
 class Index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def _add_list(
     router: APIRouter, path: str, parameters: type[asked.Asked], question: Ask, kind: type[Any], tag: str
 ) -> None:
     async def answer(request: Request, answers: TheAnswers, given: Any) -> Response:
-        arguments = given.given()
+        arguments = given.given(request.app.state.limits.page)
         return await answers.tell(request, lambda connection: question(connection, **arguments))
 
     answer.__annotations__["given"] = Annotated[parameters, Query()]
@@ -84,7 +85,7 @@ def _add_list(
         response_model=Many[kind],  # type: ignore[valid-type]
         responses={**UNCHANGED, **ERRORS},
         summary=f"{path.capitalize()}, a page at a time",
-        description=question.__doc__,
+        description=inspect.getdoc(question),
         operation_id=f"list_{path}",
         tags=[tag],
     )
@@ -103,7 +104,7 @@ def _add_item(router: APIRouter, path: str, question: Ask, kind: type[Any], tag:
         response_model=One[kind],  # type: ignore[valid-type]
         responses={**UNCHANGED, **ITEM_ERRORS},
         summary=f"One {name}",
-        description=question.__doc__,
+        description=inspect.getdoc(question),
         operation_id=f"get_{name}",
         tags=[tag],
     )

@@ -12,13 +12,11 @@ from starlette.responses import Response
 
 from ogpu.types import ResponseStatus
 from ogpu.web import queries
-from ogpu.web.answers import Answers, One
+from ogpu.web.answers import One
 from ogpu.web.asked import AddressInPath
-from ogpu.web.failures import Unready
-from ogpu.web.heads import Heads
-from ogpu.web.live import Live
+from ogpu.web.freshness import Freshness
 from ogpu.web.routes import ITEM_ERRORS, UNCHANGED, TheAnswers
-from ogpu.web.values import Address, Position, Task, TaskLife, TaskStatusName, Time, Wei
+from ogpu.web.values import Address, TaskLife, TaskStatusName, Time, Wei
 
 _ABSENT = "Not there while no response is confirmed."
 
@@ -40,39 +38,6 @@ class TaskData:
     confirmed: Annotated[bool | None, Field(description=_ABSENT)] = None
 
 
-class Freshness:
-    """Has whoever asks wait until the index is where the chain was when it was asked."""
-
-    def __init__(self, answers: Answers, live: Live, heads: Heads | None, patience: float) -> None:
-        self._answers, self._live, self._heads, self._patience = answers, live, heads, patience
-
-    async def wait(self, task: str) -> None:
-        """Wait, when more may have happened than is in the index; `Unready` when it stays unknown."""
-        known, position = await self._known(task)
-        if known is not None and known.status.final:
-            return
-        head = await self._heads.now() if self._heads else None
-        if head is None:
-            head = position.head if position else 0
-        if position is not None and position.number >= head:
-            return
-        reached = await self._live.until(lambda now: now.number >= head, self._patience)
-        if not reached and known is None:
-            raise Unready(
-                f"The index has not reached block {head} yet, and does not know that task.",
-                hint="Try again in a moment; /readyz tells how far it is.",
-            )
-
-    async def _known(self, task: str) -> tuple[Task | None, Position | None]:
-        def ask(connection: Connection) -> tuple[Task | None, Position | None]:
-            return queries.task(connection, task), queries.position(connection)
-
-        try:
-            return await self._answers.index.ask(ask)
-        except Unready:  # it may just be being made
-            return None, None
-
-
 def add_task(router: APIRouter) -> None:
     """The path of a task."""
 
@@ -90,7 +55,7 @@ def add_task(router: APIRouter) -> None:
         `address` is the confirmed response, and is not there before one is confirmed.
         """
         freshness: Freshness = request.app.state.freshness
-        await freshness.wait(task)
+        await freshness.of_task(task)
         return await answers.tell(request, lambda connection: _told(connection, task))
 
 

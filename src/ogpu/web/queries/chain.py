@@ -20,7 +20,7 @@ _position = Listing(Position, tables.cursor, {"number": ("number",)})
 
 def position(connection: Connection) -> Position | None:
     """How far the index is; None before its first block."""
-    return _position.one(connection, tables.cursor.c.id.is_not(None))
+    return _position.one(connection, tables.cursor.c.hash != "")
 
 
 def events(
