@@ -13,9 +13,22 @@ from hypothesis import settings
 
 from ogpu.client import default
 from tests.support import canaries
+from tests.support.accounts import case, quick_stage, slow, slow_stage  # noqa: F401
 from tests.support.localnet import RunningNetwork, started
 
 TESTNET_CHAIN_ID = 200820172034
+
+# The files that take a minute or more, longest first: what would begin last would end alone.
+LONGEST = (
+    "test_machine.py",
+    "test_crashes.py",
+    "test_matrix.py",
+    "test_many.py",
+    "test_pages.py",
+    "test_pairs.py",
+    "test_options.py",
+    "test_examples.py",
+)
 
 os.environ["OGPU_CONTENT_CACHE"] = "off"  # for the networks too, whose processes are started with it
 
@@ -63,10 +76,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What runs for hours has no other limit."""
+    """What takes longest comes first, and what runs for hours has no other limit."""
+    changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if changing:  # where several run at once, each must find the same tests
+        raise pytest.UsageError(f"a test has another name each time: {changing[0]}")
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if config.getoption("--long"):
         for item in items:
             item.add_marker(pytest.mark.timeout(0), append=False)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many run at once with `--numprocesses=auto`: they wait half of their time."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the seeds of what was done at random, also where nothing failed."""
+    reports = [report for listed in terminalreporter.stats.values() for report in listed]
+    told = [value for report in reports for name, value in getattr(report, "user_properties", [])]
+    for seed in dict.fromkeys(told):
+        terminalreporter.write_line(str(seed))
 
 
 @pytest.fixture(autouse=True)

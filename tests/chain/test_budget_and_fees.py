@@ -49,8 +49,6 @@ from ogpu.errors import (
 from ogpu.tx.state import Cost, Policy
 from ogpu.types import TaskInfo
 
-pytest_plugins = ["tests.support.accounts"]
-
 GWEI = 10**9
 
 

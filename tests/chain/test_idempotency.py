@@ -42,8 +42,6 @@ from ogpu.networks import TESTNET
 from ogpu.protocol.checks import LONGEST_KEY
 from ogpu.tx.state import Policy
 
-pytest_plugins = ["tests.support.accounts"]
-
 KEY = "invoice-1234/summary ✓"
 
 

@@ -33,8 +33,6 @@ from ogpu.errors import (
 from ogpu.tx.journal import Kind, State
 from ogpu.tx.state import Policy
 
-pytest_plugins = ["tests.support.accounts"]
-
 
 @pytest.fixture
 def client(slow: Case) -> Iterator[Client]:

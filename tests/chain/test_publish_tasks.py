@@ -36,8 +36,6 @@ from ogpu.protocol.market import Shared
 from ogpu.tx.lane import GROUP
 from ogpu.types import Progress, TaskInfo
 
-pytest_plugins = ["tests.support.accounts"]
-
 
 def infos_of(case: Case, keys: Sequence[str]) -> list[TaskInfo]:
     return [case.task(key) for key in keys]

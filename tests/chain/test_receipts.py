@@ -20,8 +20,6 @@ from ogpu import Client
 from ogpu.tx.journal import Intent, State
 from ogpu.tx.state import Policy, Receipt
 
-pytest_plugins = ["tests.support.accounts"]
-
 
 @pytest.fixture
 def client(slow: Case) -> Iterator[Client]:

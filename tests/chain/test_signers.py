@@ -30,8 +30,6 @@ from ogpu.tx.envelope import CURVE_ORDER
 from ogpu.tx.journal import State
 from ogpu.tx.signer import DigestSigner, resolve_signer
 
-pytest_plugins = ["tests.support.accounts"]
-
 
 class KMS(DigestSigner):
     """A key that leaves its place for nobody; every other signature has a high s, as a KMS may answer."""

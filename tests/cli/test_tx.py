@@ -32,8 +32,6 @@ from tests.support.calls import (
 )
 from tests.support.stage import Case
 
-pytest_plugins = ["tests.support.accounts"]
-
 JOURNAL = "journal.sqlite3"  # in the test's folder; tests/conftest.py sets it
 CHAIN = "1337:0x" + "ab" * 32
 SENDER = "0x" + "A1" * 20

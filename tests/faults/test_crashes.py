@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,18 +45,10 @@ KEPT = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def told_seed(pytestconfig: pytest.Config) -> None:
-    """Print the seed of all runs, also when none fails."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
-    with capture.global_and_fixture_disabled():
-        print(f"\n{Path(__file__).name}: OGPU_SEED={BASE}")
-
-
 @pytest.fixture
-def seed(request: pytest.FixtureRequest, number: int) -> str:
+def seed(request: pytest.FixtureRequest, number: int, record_property: Callable[[str, object], None]) -> str:
     """The seed of one run: of that number and that store."""
+    record_property("seed", f"{Path(__file__).name}: OGPU_SEED={BASE}")
     found = f"{BASE}-{number}-{request.node.callspec.params['where']}"
     print(f"seed {found}")
     return found
@@ -176,7 +168,7 @@ def checked(case: Case, program: Program, result: dict[str, str]) -> set[str]:
 
 def stage_of(request: pytest.FixtureRequest, story: Story) -> Stage:
     """The network on which a story can happen."""
-    stage: Stage = request.getfixturevalue("held_stage" if story in BY_HAND else "engine_network")
+    stage: Stage = request.getfixturevalue("held_stage" if story in BY_HAND else "quick_stage")
     return stage
 
 

@@ -21,8 +21,6 @@ from tests.support.stage import Case
 
 from ogpu.errors import TransactionUndetermined, WrongChain
 
-pytest_plugins = ["tests.support.accounts"]
-
 AT_ONCE = 12  # programs of a kind
 SHORT = 1.0  # seconds after which a client gives up on a node that is silent
 UNSEEN = (

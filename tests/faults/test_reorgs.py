@@ -22,8 +22,6 @@ from ogpu import AsyncClient, Client
 from ogpu.errors import ForeignNonce
 from ogpu.tx.state import Policy
 
-pytest_plugins = ["tests.support.accounts"]
-
 DEEPEST = 16  # which a transaction is followed to when nobody says otherwise
 PATIENCE = 60.0  # seconds
 BASE = os.environ.get("OGPU_SEED") or secrets.token_hex(4)
@@ -260,12 +258,9 @@ def test_what_was_done_and_then_lost_its_nonce_to_another_is_not_called_done(
     assert_journal_equals_chain(journal_rows(where), case.check(["next"], ["lost"]), foreign=[stranger.hash])
 
 
-@pytest.mark.parametrize("seed", [BASE])
-def test_reorganisations_at_random_while_threads_publish(
-    case: Case, miner: Miner, where: str, seed: str
-) -> None:
-    print(f"OGPU_SEED={seed}")
-    dice = random.Random(seed)
+def test_reorganisations_at_random_while_threads_publish(case: Case, miner: Miner, where: str) -> None:
+    print(f"OGPU_SEED={BASE}")
+    dice = random.Random(BASE)
     keys = [f"key {number}" for number in range(90)]
 
     def more_than(count: int) -> bool:

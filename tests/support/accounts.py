@@ -1,7 +1,4 @@
-"""Networks on which each test has an account of its own, and which are wound back after it.
-
-A test module that wants them says `pytest_plugins = ["tests.support.accounts"]`.
-"""
+"""Networks on which each test has an account of its own, and which are wound back after it."""
 
 from __future__ import annotations
 

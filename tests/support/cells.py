@@ -12,6 +12,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 from ogpu import AsyncClient, Client
 from ogpu.networks import Network
 from tests.support.faults import SEND
@@ -59,6 +61,11 @@ class Program:
         self.strangers.append(sent)
         if nonce is None:
             wait_until(lambda: rpc(RECEIPT, sent), PATIENCE, "a stranger's transaction")
+
+    def mined(self, raw: str) -> None:
+        """Wait until a transaction is in a block."""
+        sent = "0x" + keccak(hexstr=raw).hex()
+        wait_until(lambda: self.case.network.rpc(RECEIPT, sent), PATIENCE, "the transaction's block")
 
     def at_the_send(
         self, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None

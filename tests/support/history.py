@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,10 @@ class History:
         self.proxy = self._stack.enter_context(self.case.proxy())
         self.rpc = self.case.network.rpc
         self.rpc("anvil_setNextBlockBaseFeePerGas", hex(FIRST_FEE))
+        self.case.automine(False)
+        self.at_once = True  # whether what is sent gets a block at once
+        self._chain = threading.Lock()  # anvil loses transactions when it reorganises and mines at one moment
+        self.proxy.hold_after = self._answered
         self.lives = False  # whether the programs go on at the end, or others find what they have left
         self.programs: list[Program] = []
         self.wishes: dict[str, Wish] = {}
@@ -136,8 +141,22 @@ class History:
 
     # --- the chain
 
+    def mine(self, blocks: int = 1) -> None:
+        """Mine what waits."""
+        with self._chain:
+            self.case.mine(blocks)
+
+    def _answered(self, method: str) -> None:
+        """What is mined at once is mined by us, so that nothing else happens to the chain meanwhile."""
+        if method == SEND and self.at_once:
+            self.mine()
+
     def reorganise(self, depth: int, kept: int) -> None:
         """Other blocks in the place of the last ones; their first has so many of our transactions again."""
+        with self._chain:
+            self._reorganise(depth, kept)
+
+    def _reorganise(self, depth: int, kept: int) -> None:
         found, head = self.chain(), self.case.block_number()
         self._check_once(found)
         depth = min(depth, head - self.case.since_block)
@@ -163,6 +182,8 @@ class History:
         signed = Account.sign_transaction(transaction, self.case.key)
         self._foreign["0x" + signed.hash.hex()] = "0x" + signed.raw_transaction.hex()
         self._send_foreign()
+        if self.at_once:
+            self.mine()
 
     def _send_foreign(self) -> None:
         """Whoever sent them sends them again; the node may refuse."""
@@ -199,7 +220,7 @@ class History:
 
     def _end(self) -> None:
         self.proxy.calm()
-        self.case.automine(True)
+        self.at_once = True
         for program in self.programs:
             if not self.lives:
                 program.kill()
@@ -250,7 +271,8 @@ class History:
             ("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee())]),
             ("anvil_mine", ["0x1"]),
         ]
-        ask(self.case.network.url, mining)
+        with self._chain:
+            ask(self.case.network.url, mining)
         for program in programs:
             program.wait_for_all(A_MOMENT / 20)
 

@@ -58,7 +58,6 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, stage: Stage, folder: Path) -> None:
         super().__init__()
         self.history = History(stage, folder)
-        self._at_once = True
 
     @initialize(
         target=keys,
@@ -149,24 +148,21 @@ class Machine(RuleBasedStateMachine):
     @told
     def mining(self, at_once: bool) -> None:
         """Whether a transaction gets a block at once, or waits until one is mined."""
-        self._at_once = at_once
-        self.history.case.automine(at_once)
+        self.history.at_once = at_once
         if at_once:
-            self.history.case.mine()
+            self.history.mine()
 
     @rule(blocks=integers(1, 3))
     @told
     def mine(self, blocks: int) -> None:
         """Mine what waits."""
-        self.history.case.mine(blocks)
+        self.history.mine(blocks)
 
     @rule(depth=integers(1, 4), kept=integers(0, 2))
     @told
     def reorganise(self, depth: int, kept: int) -> None:
         """Other blocks in the place of the last ones; their first has so many of our transactions again."""
-        self.history.case.automine(False)  # anvil reorganises and mines badly at one moment
         self.history.reorganise(depth, kept)
-        self.history.case.automine(self._at_once)
 
     @rule(place=sampled_from(["latest", "pending"]))
     @told
@@ -181,7 +177,7 @@ class Machine(RuleBasedStateMachine):
         """A block with a base fee that our offers may not reach."""
         fee = min(self.history.base_fee() * factor, HIGHEST_FEE)
         self.history.rpc("anvil_setNextBlockBaseFeePerGas", hex(fee))
-        self.history.case.mine()
+        self.history.mine()
 
     @rule(lost=integers(1, 4))
     @told

@@ -65,6 +65,7 @@ class Place:
 
 def mine(cell: Cell) -> None:
     """The task's block is not the latest one any more when the client first hears of its receipt."""
+    cell.program.mined(cell.program.proxy.raw_sent[-1])  # else this block could be the task's
     cell.program.case.mine()
 
 

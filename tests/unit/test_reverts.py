@@ -118,7 +118,7 @@ def test_every_reason_of_the_contracts_has_an_error_of_its_category() -> None:
     assert set(KINDS) == reasons() | custom
 
 
-@pytest.mark.parametrize("error", {*KINDS.values(), *OF_FUNCTIONS.values()})
+@pytest.mark.parametrize("error", dict.fromkeys([*KINDS.values(), *OF_FUNCTIONS.values()]))
 def test_it_is_caught_as_a_revert_and_as_its_category(error: type[ContractReverted]) -> None:
     assert issubclass(error, ContractReverted)
     categories = (errors.InvalidInput, errors.StateError, errors.NotPermitted, errors.VaultError)

@@ -378,7 +378,7 @@ def test_what_resolve_signer_takes() -> None:
     assert resolve_signer(kms) is kms
 
 
-@pytest.mark.parametrize("odd", [7, b"\x46" * 32, object(), [], {"address": ADDRESS}, int(KEY, 16)], ids=repr)
+@pytest.mark.parametrize("odd", [7, b"\x46" * 32, object, [], {"address": ADDRESS}, int(KEY, 16)], ids=repr)
 def test_what_is_no_signer(odd: Any) -> None:
     with pytest.raises(KeyMalformed) as caught:
         resolve_signer(odd)

@@ -73,7 +73,8 @@ def eth_account() -> Any:
 
 def is_local_account(candidate: object) -> TypeGuard[LocalAccount]:
     """Whether it is an account object of eth-account; whoever has one has imported that."""
-    return "eth_account" in sys.modules and isinstance(candidate, eth_account().signers.local.LocalAccount)
+    loaded = sys.modules.get("eth_account.signers.local")
+    return loaded is not None and isinstance(candidate, loaded.LocalAccount)
 
 
 def account_of(role: str) -> KeyPair:
