@@ -73,6 +73,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="HOURS",
         help="run the transaction engine's state machine for so long, under one seed after the other",
     )
+    parser.addoption(
+        "--index-seed", type=int, default=None, metavar="N", help="repeat one seed of the index's tests"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,6 +6,10 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, NoResultFound
+
+from ogpu.indexer import tables
 from ogpu.indexer.database import engine
 from ogpu.indexer.dump import dump
 from ogpu.indexer.place import Place, place_of
@@ -26,7 +30,11 @@ def head_of(network: Network) -> tuple[int, str]:
 
 async def index_to_head(network: Network, place: Place, first_block: int = 0) -> None:
     """Follow the chain until the index is at the block that is the newest one now."""
-    number, _ = head_of(network)
+    await index_to(network, place, head_of(network)[0], first_block)
+
+
+async def index_to(network: Network, place: Place, number: int, first_block: int = 0) -> None:
+    """Follow the chain until the index is at that block."""
     connection = RPC(network.rpc_urls, network.chain_id)
     indexer = Indexer(connection, network, place, poll=POLL, first_block=first_block)
     running = asyncio.create_task(indexer.run())
@@ -59,3 +67,18 @@ def dumped(place: Place) -> bytes:
 def node_of(network: Network, url: str) -> Network:
     """The network with another RPC URL."""
     return replace(network, rpc_urls=(url,))
+
+
+def reorganisations_in(place: Place) -> int:
+    """How many an index has seen."""
+    with engine(place).connect().execution_options(reading=True) as connection, connection.begin():
+        return len(connection.execute(select(tables.reorganisations.c.id)).all())
+
+
+def number_of(place: Place) -> int:
+    """The last block of an index; -1 when there is none yet."""
+    try:
+        with engine(place).connect().execution_options(reading=True) as connection, connection.begin():
+            return int(connection.execute(select(tables.cursor.c.number)).scalar_one())
+    except (DBAPIError, NoResultFound):
+        return -1

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from ogpu.errors import ConfigurationError, IndexBusy, IndexMismatch
+from ogpu.errors import ConfigurationError, IndexBusy, IndexFailed, IndexMismatch
 from ogpu.indexer.place import Place
 from ogpu.indexer.tables import metadata
 
@@ -133,7 +133,14 @@ class Database:
 
 def engine(place: Place, *, pool: type[Any] = NullPool) -> Engine:
     """An engine for an index; `pool` is SQLAlchemy's class of pool."""
-    return _postgres(place, pool) if place.url else _sqlite(place, pool)
+    try:
+        return _postgres(place, pool) if place.url else _sqlite(place, pool)
+    except ImportError as error:
+        raise IndexFailed(
+            f"The index {place.name} needs a package that is not installed: {error.name}.",
+            hint="Install the driver: pip install 'opengpu[postgres]'.",
+            facts={"index": place.name, "reason": "driver"},
+        ) from error
 
 
 def upgrade(connection: Connection, place: Place, migrations: Sequence[Migration]) -> None:

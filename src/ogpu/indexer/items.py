@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ogpu.errors import NodeBehind, Reorganised, RPCFailed
+from ogpu.errors import NodeBehind, Reorganised, RPCFailed, RPCInvalidResponse
 from ogpu.indexer.happenings import Happening, SourceTerms, plain, stored_text
 from ogpu.networks import Network
 from ogpu.rpc.blocks import header_of
@@ -188,13 +188,20 @@ class Reader:
         facts = Facts()
         if not happenings:
             return facts
-        take_items(facts, await self._values(item_calls(happenings, self._network), final))
-        vault = self._network.contracts["VAULT"]
-        take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final), final))
+        try:
+            take_items(facts, await self._values(item_calls(happenings, self._network), final))
+            vault = self._network.contracts["VAULT"]
+            take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final), final))
+        except (RPCFailed, RPCInvalidResponse):  # at that address there may be something else by now
+            await self._see_that_it_stays(last)
+            raise
+        await self._see_that_it_stays(last)
+        return facts
+
+    async def _see_that_it_stays(self, last: Block) -> None:
         header = await self._rpc.call("eth_getBlockByNumber", hex(last.number), False)
         if header is None or header_of(header, last.number).hash != last.hash:
             raise Reorganised(f"Block {last.number} was dropped while the index read what belongs to it.")
-        return facts
 
     async def _values(self, calls: Sequence[Call], final: int) -> dict[Call, Any]:
         """The results; those of old blocks are asked for at the newest one when the node has pruned them."""

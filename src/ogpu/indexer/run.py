@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from ogpu.errors import FinalityBroken, NetworkError
 from ogpu.indexer.database import Database
@@ -18,6 +21,7 @@ from ogpu.indexer.items import Reader
 from ogpu.indexer.place import Place
 from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, OutOfStep, Position, Store
+from ogpu.indexer.trouble import is_trouble, trouble
 from ogpu.networks import Network
 from ogpu.rpc.follow import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, follow
 from ogpu.rpc.transport import RPC
@@ -28,6 +32,7 @@ MOST_EVENTS = 2000  # in a transaction; one more only when a single block has mo
 READ_AHEAD = 2  # batches that were read and wait to be written
 FIRST_PAUSE = 0.1  # seconds after a read that failed; doubles
 LONGEST_PAUSE = 2.0
+PATIENCE = 120.0  # seconds for trouble of the database, such as a server that is started again
 
 T = TypeVar("T")
 Work = Batch | RolledBack
@@ -38,6 +43,7 @@ class Progress:
     """How far the indexer is: its last block, and the newest one that the node told of."""
 
     number: int = -1
+    hash: str = ""
     head: int = -1
 
 
@@ -73,14 +79,9 @@ class Indexer:
         Raises `IndexBusy`, `IndexMismatch`, `IndexFailed`, and `FinalityBroken` when a block has changed
         that was told as final.
         """
-        identity = Identity(
-            self._network.chain_id,
-            await self._rpc.genesis(),
-            self._network.contracts["NEXUS"],
-            self._first_block,
-        )
+        identity = await self._identity()
         with ThreadPoolExecutor(1, "ogpu-index") as thread:
-            writer = _Writer(Store(Database(self._place), identity), thread)
+            writer = _Writer(Store(Database(self._place), identity), self._place, thread)
             try:
                 while True:
                     await self._follow(writer, await writer.do(writer.store.open))
@@ -89,11 +90,31 @@ class Indexer:
                     error.message, hint="Make the index anew: `ogpu index rebuild`.", facts=error.facts
                 ) from error
             finally:
-                await writer.do(writer.store.close)
+                await writer.close()
+
+    async def _identity(self) -> Identity:
+        """Which chain it is of; a node that is not there is waited for, as while it is followed."""
+        while True:
+            try:
+                genesis = await self._rpc.genesis()
+            except NetworkError as error:
+                await self._wait(error)
+                continue
+            self._pause = FIRST_PAUSE
+            network = self._network
+            return Identity(network.chain_id, genesis, network.contracts["NEXUS"], self._first_block)
+
+    async def _wait(self, error: NetworkError) -> None:
+        """Wait for longer each time, after what waiting may help."""
+        if not error.retryable:
+            raise error
+        logger.warning("reading for the index: beginning again: %s", error)
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     async def _follow(self, writer: _Writer, position: Position) -> None:
         """Read and write, one beside the other, until it has to begin again from what is written."""
-        self.progress.number = position.cursor.number
+        self._note(position.cursor)
         queue: asyncio.Queue[Work] = asyncio.Queue(READ_AHEAD)
         tasks = [
             asyncio.create_task(self._read(position, queue)),
@@ -104,11 +125,7 @@ class Indexer:
         except OutOfStep:
             logger.warning("the index was written by somebody else meanwhile: looking anew")
         except NetworkError as error:
-            if not error.retryable:
-                raise
-            logger.warning("reading for the index: beginning again: %s", error)
-            await asyncio.sleep(self._pause)
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            await self._wait(error)
         finally:
             for task in tasks:
                 task.cancel()
@@ -155,18 +172,46 @@ class Indexer:
                 at, now = work.to, int(self._clock())
                 await writer.do(partial(writer.store.roll_back, work, before, now))
                 logger.warning("the chain dropped %d blocks after block %d", len(work.dropped), at.number)
-            self.progress.number = at.number
+            self._note(at)
+
+    def _note(self, at: Cursor) -> None:
+        self.progress.number, self.progress.hash = at.number, at.hash
 
 
 class _Writer:
     """The store, used in a thread of its own so that reading goes on meanwhile."""
 
-    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, place: Place, thread: ThreadPoolExecutor) -> None:
         self.store = store
+        self._place = place
         self._thread = thread
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Do something with the store. Cancelled, it has done it or not begun."""
+        """Do something with the store; cancelled, it has done it or not begun.
+
+        Trouble of the database that may pass is waited out for `PATIENCE` seconds: whatever is not committed
+        is done anew, and what is committed already is seen to be.
+        """
+        pause, deadline = FIRST_PAUSE, time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._in_thread(work)
+            except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+                if not is_trouble(error):
+                    raise
+                failure = trouble(error, self._place)
+                await self._in_thread(self.store.give_up)
+                if not failure.retryable or time.monotonic() > deadline:
+                    raise failure from error
+            logger.warning("writing the index: trying again: %s", failure)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Free the database."""
+        await self._in_thread(self.store.close)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
