@@ -29,7 +29,7 @@ class Exit(IntEnum):
         return member
 
     OK = 0, "It did what it was told."
-    FAILED = 1, "It failed; or `config doctor` found something wrong."
+    FAILED = 1, "It failed; or `config doctor` or `index check` found something wrong."
     USAGE = 2, "Options, files or settings are wrong, or nobody agreed to it; nothing was sent."
     NOT_FOUND = 3, "What was asked for is not there."
     NOT_YET = 4, "It did not happen in time; it still may. The same command can be run again."

@@ -15,6 +15,7 @@ from ogpu.cli import (
     content,
     demo,
     down,
+    index,
     key,
     many,
     master,
@@ -53,6 +54,7 @@ app.add_typer(agent.app, name="agent", short_help="Let others act for you.")
 app.add_typer(content.app, name="content", short_help="Store and fetch content, checked.")
 app.add_typer(nonce.app, name="nonce", short_help="An account's nonces, and mending them.")
 app.add_typer(tx.app, name="tx", short_help="Look at transactions, and mend them.")
+app.add_typer(index.app, name="index", short_help="Keep an index of the network, and check it.")
 app.add_typer(key.app, name="key", short_help="Keep private keys in encrypted files.")
 app.add_typer(config.app, name="config", short_help="Networks and settings, and whether they work.")
 
