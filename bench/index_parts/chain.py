@@ -17,6 +17,7 @@ from ogpu.localnet.accounts import make_accounts
 from ogpu.localnet.deploy import deploy
 from ogpu.localnet.node import HOST, bound, find_anvil
 from ogpu.localnet.processes import end_with_parent
+from ogpu.rpc.steps import FINALITY
 from ogpu.rpc.transport import RPC
 from shared.entry import progress
 
@@ -61,6 +62,23 @@ class Chain:
                 told = self.events
                 progress(f"{self.events:,} events")
 
+    async def settle(self) -> int:
+        """Mine as many blocks as it takes until all that happened is final; the newest one's number."""
+        await self._rpc.call("anvil_mine", hex(FINALITY + 1))
+        return int(await self._rpc.call("eth_blockNumber"), 16)
+
+    def network_file(self) -> dict[str, Any]:
+        """What a network file says of it; content and management services there are none."""
+        nowhere = f"http://{HOST}:1"
+        return {
+            "name": "bench",
+            "chain_id": CHAIN_ID,
+            "rpc_urls": [self.url],
+            "contracts": self.contracts,
+            "content": {"upload_url": nowhere, "gateway_url": f"{nowhere}/ipfs"},
+            "management_url": nowhere,
+        }
+
     async def _sent(self, to: str | None, data: str, value: int = 0) -> dict[str, Any]:
         call = {"from": self._sender, "data": data, "value": hex(value), "gas": hex(UNLIMITED)}
         tx_hash = await self._rpc.call("eth_sendTransaction", {**call, **({"to": to} if to else {})})
@@ -100,9 +118,10 @@ async def running() -> AsyncIterator[Chain]:
 
 
 def _started(binary: Path, port: int) -> subprocess.Popen[bytes]:
-    """No history of states: a node keeps a copy of all for each block, and nobody asks for it here."""
+    """Without a history of states, of which this node would keep a whole one for each block."""
     options = ["--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--accounts", "1", "--quiet"]
     options += ["--gas-limit", str(UNLIMITED), "--block-base-fee-per-gas", "0", "--no-request-size-limit"]
+    options += ["--prune-history"]
     return subprocess.Popen([str(binary), *options], stdin=subprocess.DEVNULL, preexec_fn=end_with_parent())
 
 

@@ -22,7 +22,7 @@ from ogpu.text import printable
 
 if TYPE_CHECKING:
     from ogpu.indexer.check import Finding, Where
-    from ogpu.indexer.keep import Job
+    from ogpu.indexer.keep import Keeping
     from ogpu.indexer.place import Place
     from ogpu.indexer.run import Progress
     from ogpu.indexer.status import Status
@@ -70,14 +70,21 @@ class Filling:
     ] = False
 
 
+@dataclass(frozen=True)
+class Kept(Filling):
+    """How an index is kept."""
+
+    once: Annotated[bool, typer.Option("--once", help="End when it is at the newest block.")] = False
+
+
 @app.callback(invoke_without_command=True)
 @command
-def index(context: typer.Context, how: Which, filling: Filling) -> None:
+def index(context: typer.Context, how: Which, filling: Kept) -> None:
     """Keep an index of the network: a database of what its events say, which can be asked anything. It goes
     on where it was, until Ctrl+C.
     """
     if context.invoked_subcommand is not None:
-        if how != Which() or filling != Filling():
+        if how != Which() or filling != Kept():
             raise InvalidInput(f"Give the options after {context.invoked_subcommand}: they are its own.")
         return
     network, place = how.found()
@@ -86,20 +93,20 @@ def index(context: typer.Context, how: Which, filling: Filling) -> None:
     else:
         say(f"Index of {network.name}: {place.name}", err=True)
     try:
-        _keep(_job(network, place, filling), until_head=False)
+        _keep(_job(network, place, filling), until_head=filling.once)
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def _job(network: Network, place: Place, filling: Filling) -> Job:
+def _job(network: Network, place: Place, filling: Filling) -> Keeping:
     from ogpu.indexer.documents import Bounds
-    from ogpu.indexer.keep import Job
+    from ogpu.indexer.keep import Keeping
 
     bounds = None if filling.no_documents else Bounds.from_settings()
-    return Job(network, place, filling.first_block, bounds)
+    return Keeping(network, place, filling.first_block, bounds)
 
 
-def _keep(job: Job, *, until_head: bool) -> None:
+def _keep(job: Keeping, *, until_head: bool) -> None:
     """Fill the index and keep it, or only fill it; where it was stopped is said."""
     telling = _Telling(until_head=until_head)
     with progress("Looking at the chain …") as line:
@@ -117,7 +124,7 @@ class _Telling:
         self._progress: Progress | None = None
         self._caught_up = False
 
-    async def told(self, job: Job, line: Moving | None) -> None:
+    async def told(self, job: Keeping, line: Moving | None) -> None:
         """Keep the index, and say how far it is meanwhile."""
         import asyncio
 

@@ -17,6 +17,7 @@ from ogpu.cli.running import carried_out
 from ogpu.cli.screen import report, say
 
 if TYPE_CHECKING:
+    from ogpu.networks import Network
     from ogpu.web.limits import Limits
     from ogpu.web.served import Served
 
@@ -125,13 +126,11 @@ def serve(
     It keeps the index in a process beside it. Ctrl+C stops both.
     """
     from ogpu.indexer.place import index_place
-    from ogpu.networks import load_network_file, resolve_network
     from ogpu.web.served import Served
     from ogpu.web.serving import listening
     from ogpu.web.serving import serve as served_until_stopped
 
-    file = listens.network_file
-    chosen = resolve_network(network) if file is None else load_network_file(file)
+    chosen = _network(listens, network)
     served = Served(
         chosen,
         index_place(chosen, database),
@@ -148,6 +147,13 @@ def serve(
         place = socket.socket(fileno=listens.inherited)
     _tell(served, place, as_json=as_json)
     carried_out(served_until_stopped(served, place, lambda line: report(line, err=True)))
+
+
+def _network(listens: Listening, network: str | None) -> Network:
+    from ogpu.networks import load_network_file, resolve_network
+
+    file = listens.network_file
+    return resolve_network(network) if file is None else load_network_file(file)
 
 
 def _limits(allows: Bounds, *, fresh: bool) -> Limits:

@@ -17,8 +17,8 @@ from ogpu.indexer.happenings import Happening, SourceTerms, plain, stored_text
 from ogpu.networks import Network
 from ogpu.rpc.blocks import header_of
 from ogpu.rpc.codec import interface
-from ogpu.rpc.steps import Block
-from ogpu.rpc.transport import RPC
+from ogpu.rpc.steps import FINALITY, Block
+from ogpu.rpc.transport import RPC, quantity
 from ogpu.types import TaskStatus
 
 logger = logging.getLogger(__name__)
@@ -234,7 +234,8 @@ class Reader:
             method, parameters = self._request(min(old, key=lambda call: call.block))
             await self._rpc.call(method, *parameters)
         except (NodeBehind, RPCFailed) as error:
-            self._pruned = max(call.block for call in old)
+            head = quantity(await self._rpc.call("eth_blockNumber"))
+            self._pruned = max(head - FINALITY, *(call.block for call in old))  # what follows is no newer
             logger.warning("old blocks are read at the head, as the node lacks their state: %s", error)
             return True
         return False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import delete, text
 
@@ -19,9 +19,13 @@ from ogpu.networks import Network
 from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 
+logger = logging.getLogger(__name__)
+
+BEGUN_POLL = 0.1  # seconds
+
 
 @dataclass(frozen=True)
-class Job:
+class Keeping:
     """What is to be indexed, and where; without `bounds` no documents are fetched."""
 
     network: Network
@@ -30,7 +34,7 @@ class Job:
     bounds: Bounds | None = None
 
 
-async def keep_index(job: Job, watch: Callable[[Progress], None] | None = None) -> None:
+async def keep_index(job: Keeping, watch: Callable[[Progress], None] | None = None) -> None:
     """Keep it up to date for ever; `watch` is given how far it is, which changes from then on.
 
     Raises what `Indexer.run` raises.
@@ -41,36 +45,30 @@ async def keep_index(job: Job, watch: Callable[[Progress], None] | None = None) 
             indexer = Indexer(rpc, job.network, job.place, first_block=job.first_block, hint=hint)
             if watch is not None:
                 watch(indexer.progress)
-            works: list[Coroutine[Any, Any, None]] = [indexer.run()]
-            if job.bounds is not None:
-                options = resolve_options(None)
-                fetching = Documents(engine(job.place), job.network, options, job.bounds)
-                works.append(_once_begun(indexer.progress, fetching.run()))
-            await _together(works)
+            beside = None if job.bounds is None else asyncio.create_task(_fetched(job, indexer.progress))
+            try:
+                await indexer.run()
+            finally:
+                if beside is not None:
+                    await _ended(beside)
     finally:
         await rpc.close()
 
 
-async def _once_begun(progress: Progress, work: Coroutine[Any, Any, None]) -> None:
-    """Do it once the index is there, which its writer makes."""
-    try:
-        while progress.number < 0:  # noqa: ASYNC110 - set by whoever writes, who knows of no event
-            await asyncio.sleep(0.1)
-    except BaseException:
-        work.close()
-        raise
-    await work
+async def _fetched(job: Keeping, progress: Progress) -> None:
+    """Fetch documents, once the index is there, which its writer makes."""
+    assert job.bounds is not None
+    while progress.number < 0:  # noqa: ASYNC110 - set by whoever writes, who knows of no event
+        await asyncio.sleep(BEGUN_POLL)
+    await Documents(engine(job.place), job.network, resolve_options(None), job.bounds).run()
 
 
-async def _together(works: list[Coroutine[Any, Any, None]]) -> None:
-    """Do all at the same time; the first that fails ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _ended(beside: asyncio.Task[None]) -> None:
+    """End what fetches; what has ended it before is said, and was no reason to end the index."""
+    beside.cancel()
+    (error,) = await asyncio.gather(beside, return_exceptions=True)
+    if isinstance(error, Exception):
+        logger.error("fetching documents ended: %s", type(error).__name__)
 
 
 def emptied(place: Place) -> int:
