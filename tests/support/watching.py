@@ -11,7 +11,7 @@ from typing import Any
 
 from web3 import Web3
 
-from ogpu import AsyncClient
+from ogpu import AsyncClient, events
 from ogpu.events import ProtocolEvent, VaultMovement
 from ogpu.streams.streams import Streams
 from tests.support.localnet import RunningNetwork
@@ -119,3 +119,75 @@ def nobody_watches(streams: Streams) -> bool:
 def keys_of(logged: Sequence[Logged]) -> list[tuple[str, int]]:
     """Where the chain has them."""
     return [each.key for each in logged]
+
+
+@dataclass(frozen=True)
+class Kinship:
+    """What web3 reads of items: the source of each task, the task and the provider of each response."""
+
+    sources: dict[str, str]
+    tasks: dict[str, str]
+    providers: dict[str, str]
+
+    def only(
+        self,
+        logged: Iterable[Logged],
+        kinds: Any = None,
+        source: str | Iterable[str] | None = None,
+        task: str | Iterable[str] | None = None,
+        provider: str | Iterable[str] | None = None,
+    ) -> list[Logged]:
+        """Those of the events that a filter by these is for."""
+        several = kinds if isinstance(kinds, tuple) else (kinds or ProtocolEvent,)
+        wanted = [
+            (_lower(source), self._source),
+            (_lower(task), self._task),
+            (_lower(provider), self._provider),
+        ]
+        return [
+            each
+            for each in logged
+            if issubclass(getattr(events, each.name), several)
+            and all(given is None or about(each.arguments) in given for given, about in wanted)
+        ]
+
+    def _task(self, arguments: dict[str, Any]) -> str:
+        task: str = arguments.get("task") or self.tasks.get(arguments.get("response", ""), "")
+        return task.lower()
+
+    def _source(self, arguments: dict[str, Any]) -> str:
+        source: str = arguments.get("source") or self.sources.get(self._task(arguments), "")
+        return source.lower()
+
+    def _provider(self, arguments: dict[str, Any]) -> str:
+        money = arguments.get("account", "") if "amount" in arguments else ""
+        provider: str = (
+            money or arguments.get("provider") or self.providers.get(arguments.get("response", ""), "")
+        )
+        return provider.lower()
+
+
+def _lower(given: str | Iterable[str] | None) -> set[str] | None:
+    if given is None:
+        return None
+    return {each.lower() for each in ([given] if isinstance(given, str) else given)}
+
+
+def kinship(network: RunningNetwork, logged: Sequence[Logged]) -> Kinship:
+    """Of all items that these events name."""
+    web3 = Web3(Web3.HTTPProvider(network.url))
+    tasks = {each.arguments["task"] for each in logged if "task" in each.arguments}
+    responses = {each.arguments["response"] for each in logged if "response" in each.arguments}
+
+    def read(item: str, contract: str, function: str) -> Any:
+        return (
+            web3.eth.contract(Web3.to_checksum_address(item), abi=_abi(contract)).functions[function]().call()
+        )
+
+    params = {response: read(response, "Response", "getResponseParams") for response in responses}
+    sources = {task: read(task, "Task", "getSource") for task in tasks}
+    return Kinship(
+        {task.lower(): source for task, source in sources.items()},
+        {response: found[0] for response, found in params.items()},
+        {response: found[1] for response, found in params.items()},
+    )

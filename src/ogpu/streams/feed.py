@@ -18,7 +18,7 @@ from ogpu.errors import OGPUError
 from ogpu.events import ProtocolEvent
 from ogpu.rpc.steps import FINALITY, Block, Blocks, Cursor, Finalized, RolledBack, Step
 
-KEPT_ENTRIES = 2000
+KEPT_ENTRIES = 512  # of which a reorganisation can take back 64
 KEPT_EVENTS = 20_000  # in all entries, but always the last one, whatever is in it
 
 

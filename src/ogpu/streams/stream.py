@@ -58,7 +58,10 @@ class Reader:
 
     async def fill(self) -> None:
         """Wait until there are events, or no more will come; raises what has ended it, once."""
-        while not self.ready and not self._ended:
+        while not self.ready:
+            self._raise()
+            if self._ended:
+                return
             await self._run(more=True)
             if self._watch.over:
                 await self.close()
@@ -67,8 +70,7 @@ class Reader:
         """End it, and leave nothing behind."""
         self.end(None)
         async with self._turn:
-            await self._watch.close()
-        await self._registry.ended()
+            await self._leave()
 
     def end(self, error: OGPUError | None) -> None:
         """Let it end, for whoever waits with this error, if there is one."""
@@ -92,7 +94,7 @@ class Reader:
                 self._raise()
             except OGPUError:
                 self.end(None)
-                await self._watch.close()
+                await self._leave()
                 raise
             finally:
                 self._running = None
@@ -105,6 +107,10 @@ class Reader:
             self._started = True
         if more:  # what is found is noted at once: the caller may be interrupted just then
             self.ready.extend(await self._watch.more())
+
+    async def _leave(self) -> None:
+        await self._watch.close()
+        await self._registry.ended()
 
     def _was_ended(self) -> bool:
         """Whether a call was stopped because the stream ended, and not because its caller was cancelled."""
