@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+import gc
+import os
+import random
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import aclosing
-from typing import Any, TypeVar
+from pathlib import Path
 
 import pytest
 from tests.support.anvil import CHAIN_ID, LOGGER, Anvil, anvil
+from tests.support.longchain import long_chain
+from tests.support.proxy import Fault, proxied
+from tests.support.reader import QUICK, Reader, caught_up, followed, read
 
-from ogpu.rpc.follow import Block, Blocks, Cursor, Finalized, RolledBack, Step, follow
+from ogpu.errors import FinalityBroken, InvalidInput, RPCUnreachable, WrongChain
+from ogpu.rpc.follow import Blocks, Cursor, Finalized, follow
+from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 
-T = TypeVar("T")
-PATIENCE = 20.0  # seconds
-QUICK = 0.02  # seconds between two looks
+SEED = int(os.environ.get("OGPU_SEED") or secrets.randbelow(1 << 32))
+MANY = 100_000  # blocks
+FAULTS = 8  # at random, while the chain changes
+MOST_MEMORY = 60_000  # KiB that many blocks may take
+SLOW = 60.0  # seconds between two looks; a test that waits for one fails
 
 
 @pytest.fixture(scope="module")
@@ -31,80 +44,6 @@ def node(shared: Anvil) -> Iterator[Anvil]:
     snapshot = shared.rpc("evm_snapshot")
     yield shared
     shared.rpc("evm_revert", snapshot)
-
-
-class Reader:
-    """What a consumer makes of the steps: its copy of the chain. Each step has to fit the one before."""
-
-    def __init__(self, known: Sequence[Block] = ()) -> None:
-        self.blocks = list(known)
-        self.steps: list[Step] = []
-        self.final = -1
-
-    def take(self, step: Step) -> None:
-        self.steps.append(step)
-        match step:
-            case Blocks(blocks, head):
-                assert blocks
-                assert blocks[-1].number <= head
-                for block in blocks:
-                    assert not self.blocks or block.parent_hash == self.blocks[-1].hash
-                    assert not self.blocks or block.number == self.blocks[-1].number + 1
-                    self.blocks.append(block)
-            case RolledBack(dropped, to):
-                assert to.number >= self.final
-                gone = [self.blocks.pop() for _ in dropped]
-                assert dropped == tuple(block.cursor for block in gone)
-                assert not self.blocks or self.blocks[-1].cursor == to
-            case Finalized(cursor):
-                assert cursor.number > self.final
-                assert cursor in [block.cursor for block in self.blocks]
-                self.final = cursor.number
-
-    @property
-    def hashes(self) -> list[str]:
-        return [block.hash for block in self.blocks]
-
-    def cursors(self, count: int) -> list[Cursor]:
-        """The last blocks' places."""
-        return [block.cursor for block in self.blocks[-count:]]
-
-    def numbers(self) -> list[int]:
-        """All that was logged."""
-        return [int(log["data"], 16) for block in self.blocks for log in block.logs]
-
-
-def followed(url: str | Sequence[str], story: Callable[[RPC], Awaitable[T]], timeout: float = 5) -> T:
-    """What a story with a connection returns."""
-
-    async def main() -> T:
-        rpc = RPC([url] if isinstance(url, str) else url, CHAIN_ID, timeout=timeout)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await story(rpc)
-        finally:
-            await rpc.close()
-
-    return asyncio.run(main())
-
-
-async def read(steps: AsyncGenerator[Step, None], reader: Reader, until: Callable[[], bool]) -> Reader:
-    """Take steps until something holds after one."""
-    async with aclosing(steps):
-        async for step in steps:
-            reader.take(step)
-            if until():
-                break
-    return reader
-
-
-async def caught_up(rpc: RPC, node: Anvil, reader: Reader | None = None, **options: Any) -> Reader:
-    """Read until the newest block is there as the node has it."""
-    reader = reader or Reader()
-    head = await asyncio.to_thread(node.rpc, "eth_getBlockByNumber", "latest", False)
-    final = max(-1, int(head["number"], 16) - 63)
-    steps = follow(rpc, [LOGGER], reader.cursors(64), poll=QUICK, **options)
-    return await read(steps, reader, lambda: head["hash"] in reader.hashes[-1:] and reader.final == final)
 
 
 def test_history_and_what_comes_live_are_told_whole_and_once(node: Anvil) -> None:
@@ -123,9 +62,9 @@ def test_history_and_what_comes_live_are_told_whole_and_once(node: Anvil) -> Non
     assert reader.final == node.head() - 63
 
 
-@pytest.mark.parametrize("depth", [1, 3, 16])
+@pytest.mark.parametrize("depth", [1, 2, 16, 63])
 def test_blocks_that_a_reorganisation_dropped_are_taken_back(node: Anvil, depth: int) -> None:
-    for _ in range(20):
+    for _ in range(70):  # anvil makes empty blocks anew as they were
         node.log()
 
     async def story(rpc: RPC) -> Reader:
@@ -136,5 +75,264 @@ def test_blocks_that_a_reorganisation_dropped_are_taken_back(node: Anvil, depth:
 
     reader = followed(node.url, story)
     assert reader.hashes == node.chain()
-    assert reader.numbers() == [1] * (20 - depth)
-    assert [len(step.dropped) for step in reader.steps if isinstance(step, RolledBack)] == [depth]
+    assert reader.numbers() == [1] * (70 - depth)
+    assert reader.rollbacks == [depth]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "before it goes on"])
+def test_a_reorganisation_below_the_finality_ends_it(node: Anvil, running: bool) -> None:
+    node.log()
+    node.log()
+    node.mine(63)
+
+    async def story(rpc: RPC) -> Reader:
+        reader = await caught_up(rpc, node)
+        before = reader.cursors(64)
+        steps = follow(rpc, [LOGGER], [] if running else before, poll=QUICK)
+        if running:
+            while not isinstance(await anext(steps), Finalized):
+                pass
+        await asyncio.to_thread(node.rpc, "anvil_reorg", 64, [])
+        with pytest.raises(FinalityBroken) as broken:
+            await anext(steps)
+        facts = broken.value.facts
+        assert (facts["number"], facts["hash"]) == (before[0].number, before[0].hash)
+        assert (facts["depth"], facts["newest"], facts["finality"]) == (64, before[-1].number, 64)
+        assert not broken.value.retryable
+        return reader
+
+    assert not followed(node.url, story).rollbacks
+
+
+def test_a_chain_that_was_started_anew_is_not_taken_for_the_same(node: Anvil) -> None:
+    node.mine(3)
+
+    async def story(rpc: RPC) -> None:
+        reader = await caught_up(rpc, node)
+        others = [Cursor(number, "0x" + "42" * 32) for number in range(len(reader.blocks))]
+        with pytest.raises(FinalityBroken):
+            await anext(follow(rpc, [LOGGER], others, poll=QUICK))
+
+    followed(node.url, story)
+
+
+def test_all_that_was_followed_may_be_dropped_when_little_was(node: Anvil) -> None:
+    node.mine(8)
+    first = node.log()
+    node.log()
+    node.log()
+
+    async def story(rpc: RPC) -> Reader:
+        reader = await caught_up(rpc, node, first=first)
+        await asyncio.to_thread(node.rpc, "anvil_reorg", 4, [])
+        await asyncio.to_thread(node.mine)
+        return await caught_up(rpc, node, reader, first=first)
+
+    reader = followed(node.url, story)
+    assert reader.hashes == node.chain()[first:]
+    assert reader.rollbacks == [3]
+
+
+def test_a_chain_that_was_wound_back_is_taken_back_after_a_moment(node: Anvil) -> None:
+    """A replica that lags tells the same; it is waited for before that."""
+    snapshot = node.rpc("evm_snapshot")
+    node.mine(3)
+
+    async def story(rpc: RPC) -> Reader:
+        reader = await caught_up(rpc, node)
+        await asyncio.to_thread(node.rpc, "evm_revert", snapshot)
+        reader = await caught_up(rpc, node, reader)
+        await asyncio.to_thread(node.log)
+        return await caught_up(rpc, node, reader)
+
+    reader = followed(node.url, story)
+    assert reader.hashes == node.chain()
+    assert reader.rollbacks == [3]
+
+
+def test_a_replica_that_lags_takes_nothing_back(node: Anvil) -> None:
+    node.mine(5)
+
+    async def story(rpc: RPC) -> Reader:
+        reader = await caught_up(rpc, node)
+        stale.order("*", Fault.STALE_HEAD, 3)
+        await asyncio.to_thread(node.log, 3)
+        return await caught_up(rpc, node, reader)
+
+    with proxied(node.url) as stale:
+        reader = followed(stale.url, story)
+        stale.order("*", Fault.STALE_HEAD, 3)
+        node.log(2)
+        reader = followed(stale.url, lambda rpc: caught_up(rpc, node, reader))  # on from where it was
+        assert stale.faults["*", Fault.STALE_HEAD] == 6
+    assert not reader.rollbacks
+    assert reader.numbers() == [3, 2, 1, 2, 1]
+
+
+def test_with_faults_and_reorganisations_at_random_nothing_is_lost_or_told_twice(node: Anvil) -> None:
+    print(f"OGPU_SEED={SEED}")
+    draw = random.Random(SEED)
+
+    tips: list[str] = []
+
+    def upheaval() -> None:
+        while sum(proxy.faults.values()) < FAULTS:
+            match draw.randrange(4):
+                case 0:
+                    node.mine(draw.randrange(1, 20))
+                case 1 if node.head() > 20:
+                    node.rpc("anvil_reorg", draw.randrange(1, 17), [])
+                case _:
+                    node.log(draw.randrange(1, 5))
+        tips.append(node.block(node.log(3))["hash"])
+        proxy.calm()
+        node.mine()
+
+    async def story(rpc: RPC) -> Reader:
+        happening = asyncio.create_task(asyncio.to_thread(upheaval))
+        steps, reader = follow(rpc, [LOGGER], poll=QUICK), Reader()
+        await read(steps, reader, lambda: bool(tips) and tips[0] in reader.hashes[-3:-1])
+        await happening
+        return reader
+
+    with proxied(node.url) as proxy:
+        proxy.silence = 0.3
+        proxy.rate(0.05, SEED)
+        reader = followed(proxy.url, story, timeout=0.5)
+    assert reader.hashes == node.chain()
+    logged = [log["data"] for log in node.rpc("eth_getLogs", {"address": LOGGER, "fromBlock": "0x0"})]
+    assert reader.numbers() == [int(data, 16) for data in logged]
+
+
+def test_a_node_that_ends_and_is_started_again_is_waited_for(tmp_path: Path) -> None:
+    async def story(rpc: RPC) -> Reader:
+        reader = Reader()
+        async with aclosing(follow(rpc, [LOGGER], poll=QUICK)) as steps:
+            while not reader.numbers():
+                reader.take(await anext(steps))
+            going_on = asyncio.ensure_future(anext(steps))
+            await asyncio.to_thread(mine.stop)
+            await asyncio.sleep(QUICK)
+            mine.start()
+            await asyncio.to_thread(mine.log, 2)
+            reader.take(await going_on)
+        return await caught_up(rpc, mine, reader)
+
+    with anvil("--state", str(tmp_path / "state.json")) as mine:
+        mine.log()
+        reader = followed(mine.url, story)
+        assert reader.numbers() == [1, 2, 1]
+        assert reader.hashes == mine.chain()
+
+
+def test_a_network_that_stays_away_ends_it_only_when_that_was_asked_for() -> None:
+    async def story(rpc: RPC) -> None:
+        with pytest.raises(RPCUnreachable):
+            await anext(follow(rpc, [LOGGER], poll=QUICK, patience=0.5))
+        endless = follow(rpc, [LOGGER], poll=QUICK)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await anext(endless)
+
+    followed("http://127.0.0.1:9", story)
+
+
+def test_a_node_of_another_chain_ends_it_at_once(node: Anvil) -> None:
+    async def main() -> None:
+        rpc = RPC([node.url], CHAIN_ID + 1)
+        try:
+            with pytest.raises(WrongChain):
+                await anext(follow(rpc, [LOGGER]))
+        finally:
+            await rpc.close()
+
+    asyncio.run(main())
+
+
+def test_known_blocks_with_a_gap_are_refused_before_anything_is_asked() -> None:
+    async def story(rpc: RPC) -> None:
+        known = [Cursor(4, "0x" + "44" * 32), Cursor(6, "0x" + "66" * 32)]
+        with pytest.raises(InvalidInput, match="gap"):
+            await anext(follow(rpc, [LOGGER], known))
+
+    followed("http://127.0.0.1:9", story)
+
+
+def test_a_consumer_that_stops_reading_makes_it_read_one_range_ahead_and_no_more() -> None:
+    async def story(rpc: RPC) -> None:
+        steps = follow(rpc, [LOGGER])
+        async with aclosing(steps):
+            first = await anext(steps)
+            assert isinstance(first, Blocks)
+            while chain.methods["eth_getBlockByNumber"] < 1 + 2 * len(first.blocks):
+                await asyncio.sleep(QUICK)
+            asked = chain.methods["eth_getBlockByNumber"]
+            await asyncio.sleep(0.3)  # a third range would be asked for meanwhile
+            assert chain.methods["eth_getBlockByNumber"] == asked
+
+    with long_chain(5000) as chain:
+        followed(chain.url, story)
+
+
+def test_it_ends_whenever_it_is_asked_to_and_leaves_nothing(node: Anvil) -> None:
+    node.mine(100)
+    draw = random.Random(SEED)
+
+    async def story(rpc: RPC) -> None:
+        await rpc.call("eth_chainId")
+        before, files = asyncio.all_tasks(), len(os.listdir("/proc/self/fd"))
+
+        async def whole() -> None:
+            async with NewHeads([node.ws_url]) as hint:
+                async for _ in follow(rpc, [LOGGER], hint=hint):
+                    await asyncio.sleep(0)
+
+        for _ in range(40):
+            task = asyncio.create_task(whole())
+            await asyncio.sleep(draw.random() * 0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 2)
+        steps = follow(rpc, [LOGGER])
+        await anext(steps)
+        await asyncio.wait_for(steps.aclose(), 2)
+        async for _ in follow(rpc, [LOGGER]):
+            break
+        gc.collect()
+        while asyncio.all_tasks() > before:  # of what was left by `break`, the loop takes care
+            await asyncio.sleep(QUICK)
+        await asyncio.sleep(QUICK)
+        assert len(os.listdir("/proc/self/fd")) <= files + 4  # connections that are kept for the next request
+
+    followed(node.url, story)
+
+
+MEMORY = """
+import asyncio, resource, sys
+from ogpu.rpc.follow import Blocks, follow
+from ogpu.rpc.transport import RPC
+url, chain, address, head = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+async def main():
+    rpc, count, before = RPC([url], chain), 0, 0
+    async for step in follow(rpc, [address]):
+        if isinstance(step, Blocks):
+            count += len(step.blocks)
+            before = before or used()
+            if step.blocks[-1].number >= head:
+                break
+    await rpc.close()
+    print(count, used() - before)
+asyncio.run(main())
+"""
+
+
+def test_a_long_empty_history_takes_no_more_memory_than_a_short_one() -> None:
+    with long_chain(MANY) as chain:
+        arguments = [chain.url, str(CHAIN_ID), LOGGER, str(MANY)]
+        said = subprocess.run(
+            [sys.executable, "-c", MEMORY, *arguments], capture_output=True, text=True, timeout=60, check=True
+        )
+    count, memory = map(int, said.stdout.split())
+    assert count == MANY + 1
+    assert memory < MOST_MEMORY

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ogpu.localnet.node import HOST, bound, find_anvil
+from ogpu.localnet.node import HOST, find_anvil
 from ogpu.localnet.processes import end_with_parent
 from tests.support.localnet import rpc, wait_until
+from tests.support.ports import kept
 
 CHAIN_ID = 31337
 LOGGER = "0x" + "10" * 20
@@ -19,12 +22,14 @@ OTHER = "0x" + "20" * 20  # logs the same
 # Logs n, n - 1, … 1, n being the call's first word: LOG2 of topic 0x2a and the number, which is the data too.
 _LOGGING = "0x6000355b8015601c578060005280602a60206000a2600190036003565b00"
 START_TIMEOUT = 20.0
+STOP_TIMEOUT = 20.0
 
 
 @dataclass
 class Anvil:
     """A node of its own."""
 
+    binary: Path
     port: int
     arguments: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -34,10 +39,9 @@ class Anvil:
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
-        binary = asyncio.run(find_anvil(lambda _: None))
+        """Start it, and return when it answers. Not in a thread, with whose end it would end."""
         self._process = subprocess.Popen(
-            [str(binary), "--host", HOST, "--port", str(self.port), "--silent", *self.arguments],
+            [str(self.binary), "--host", HOST, "--port", str(self.port), "--silent", *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             preexec_fn=end_with_parent(),
@@ -57,6 +61,13 @@ class Anvil:
             self._process.wait()
             self._process = None
 
+    def stop(self) -> None:
+        """End it as Ctrl+C does, so that it writes down its state."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(STOP_TIMEOUT)
+            self._process = None
+
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call."""
         return rpc(self.url, method, *params)
@@ -73,6 +84,14 @@ class Anvil:
         assert receipt["status"] == "0x1"
         return int(receipt["blockNumber"], 16)
 
+    def block(self, number: int) -> Any:
+        """A block without its transactions."""
+        return self.rpc("eth_getBlockByNumber", hex(number), False)
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{HOST}:{self.port}"
+
     @property
     def sender(self) -> str:
         return str(self.rpc("eth_accounts")[0])
@@ -88,13 +107,12 @@ class Anvil:
 @contextlib.contextmanager
 def anvil(*arguments: str) -> Iterator[Anvil]:
     """A running node on a free port, whose two contracts log."""
-    with bound(0, "node") as free:
-        port = free.getsockname()[1]
-    node = Anvil(port, arguments)
-    node.start()
-    try:
-        for address in (LOGGER, OTHER):
-            node.rpc("anvil_setCode", address, _LOGGING)
-        yield node
-    finally:
-        node.kill()
+    with kept() as port:
+        node = Anvil(asyncio.run(find_anvil(lambda _: None)), port, arguments)
+        node.start()
+        try:
+            for address in (LOGGER, OTHER):
+                node.rpc("anvil_setCode", address, _LOGGING)
+            yield node
+        finally:
+            node.kill()

@@ -18,7 +18,18 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from tests.support.faults import SEND, TRANSIENT, Call, Fault, at_block, behind, changed, fits, unasked
+from tests.support.faults import (
+    SEND,
+    TRANSIENT,
+    Answer,
+    Call,
+    Fault,
+    at_block,
+    behind,
+    changed,
+    fits,
+    unasked,
+)
 from tests.support.gateways import Gateway
 
 __all__ = ["Fault", "Order", "Proxy", "proxied"]
@@ -86,7 +97,7 @@ class Proxy:
     `hold` is called with each method before the node is asked, `hold_after` when it has answered; a
     request waits until they return. `silence` is in seconds; a node that is behind is `lag` blocks behind, or
     at block `stopped_at`. `gateway` is what it does to batches, `sizes` are theirs. The next `throttle`
-    requests are refused by HTTP 429 with this `retry_after`.
+    requests are refused by HTTP 429 with this `retry_after`. `lie` may change each result of the node.
     """
 
     target: str
@@ -105,6 +116,7 @@ class Proxy:
     gateway: Gateway = field(default_factory=Gateway)
     throttle: int = 0
     retry_after: str = "1"
+    lie: Callable[[Call, Answer], None] | None = None
     sizes: list[int] = field(default_factory=list)
     _rate: Rate | None = None
     _replaced: bool = False
@@ -270,6 +282,9 @@ class _Server:
         else:
             found = await self._ask(asked)
         changed(fault, method, asked, found)
+        for call, answer in zip(asked, found, strict=True):
+            if self._proxy.lie and "result" in answer:
+                self._proxy.lie(call, answer)
         rest = iter(found)
         return [ready[position] if position in ready else next(rest) for position in range(len(calls))]
 

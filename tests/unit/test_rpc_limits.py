@@ -78,6 +78,7 @@ TEXTS: list[tuple[str, int, str, str | None, Told | None]] = [
     (HOSTED, 429, "Your app has exceeded its compute units per second capacity.", None, Told(Limit.RATE)),
     (HOSTED, -32007, "50/second request limit reached", None, Told(Limit.RATE)),
     (HOSTED, -32005, "query returned more than 10000 results", None, Told(Limit.ANSWER)),
+    ("reth", -32602, "query exceeds max results 20000, retry with the range 1-2", None, Told(Limit.ANSWER)),
     (HOSTED, -32600, "batches are not served", None, Told(Limit.BATCH, 1)),
     (HOSTED, 3, "execution reverted: batch too large", None, None),
     (HOSTED, -32000, "execution reverted: rate limit", None, None),

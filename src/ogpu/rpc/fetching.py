@@ -175,6 +175,7 @@ def _list(answer: Any) -> list[Any]:
 def _over_limit(error: RPCFailed, block: int) -> RPCFailed:
     """The error of a single block's logs."""
     if not isinstance(error, RPCAnswerTooLarge):
+        error.facts["block"] = block
         return error
     found = too_large(
         f"The logs of block {block} alone are over the node's limit.",

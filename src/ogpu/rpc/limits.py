@@ -38,7 +38,7 @@ _RATE = re.compile(
 )
 _ANSWER = re.compile(
     r"response (is )?too (large|big)|response was too large|response size|response ?body ?size"
-    r"|returned more than \d+ results"
+    r"|returned more than \d+ results|exceeds max results"
 )
 _BYTES = re.compile(r"(?:max limit of|max response size) (\d+)|of (\d+)(kb) exceeded")
 _BATCH = re.compile(r"\bbatch")

@@ -16,7 +16,7 @@ REMINDER = 60.0  # seconds between two warnings of the same trouble
 
 # How often in a row something is tried that is not the network's fault. A reorganisation, or a replica that
 # lags, is contradictory for a moment; the chain below its finality is asked for of other nodes too.
-TRIES = {ChainInconsistent: 10, FinalityBroken: 3, RPCFailed: 5}
+TRIES = {ChainInconsistent: 8, FinalityBroken: 3, RPCFailed: 5}
 
 
 class Patience:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 16  # a header has about 2,000
 CONNECT_TIMEOUT = 10.0  # seconds
+CLOSE_TIMEOUT = 1.0  # seconds to take leave
 HEARTBEAT = 20.0  # seconds between two pings; a connection without an answer to one is dead
-SHORTEST_WAIT = 0.01  # seconds; a node that says much must not make us look all the time
+SHORTEST_WAIT = 0.01  # seconds; a node that says much must not make us listen or look all the time
 FIRST_PAUSE = 0.5  # seconds until it connects again; doubles
 LONGEST_PAUSE = 30.0
 SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
@@ -87,10 +89,13 @@ class NewHeads:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 socket = await session.ws_connect(url, max_msg_size=MAX_MESSAGE_BYTES, heartbeat=HEARTBEAT)
-            async with socket:
+            try:
                 await socket.send_json(SUBSCRIBE)
                 async for message in socket:
                     self._take(message.data, url)
+                    await asyncio.sleep(SHORTEST_WAIT)
+            finally:
+                await _closed(socket)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             # Only the kind: aiohttp's words hold the whole URL, which may have a token.
             raise RPCUnreachable(f"No WebSocket to {redact(url)}: {type(error).__name__}.") from None
@@ -104,10 +109,16 @@ class NewHeads:
             message = None
         if not isinstance(message, dict):
             raise RPCInvalidResponse(f"{redact(url)} sends what is no message of a subscription.")
-        if message.get("method") == "eth_subscription":
-            self._heard = True
-            self._news.set()
-        elif "error" in message:
+        if "error" in message:
             raise RPCInvalidResponse(
                 f"{redact(url)} gives no news of blocks: {said(str(message['error']), url)}"
             )
+        self._heard = True
+        self._news.set()  # also once it is subscribed, for what was missed before
+
+
+async def _closed(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Take leave; aiohttp would listen to what is still sent, for as long as anything is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await socket.close()
