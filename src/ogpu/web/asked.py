@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ogpu.rpc.codec import checksum
 from ogpu.types import ResponseStatus, SourceStatus, TaskStatus
@@ -13,6 +15,8 @@ from ogpu.web.paging import DEFAULT_SIZE, MAX_CURSOR, MAX_SIZE, Paging
 
 ADDRESS = "^0x[0-9a-fA-F]{40}$"
 LARGEST = 2**53 - 1
+
+Nothing = SkipJsonSchema[None]  # a parameter is left out, and never null
 
 SomeAddress = Annotated[str, Field(pattern=ADDRESS), AfterValidator(checksum)]
 AddressInPath = Annotated[
@@ -30,7 +34,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    cursor: str | None = Field(
+    cursor: str | Nothing = Field(
         None,
         min_length=1,
         max_length=MAX_CURSOR,
@@ -52,12 +56,12 @@ class Asked(BaseModel):
 class TasksAsked(Asked):
     """Which tasks."""
 
-    source: SomeAddress | None = None
-    client: SomeAddress | None = None
-    provider: SomeAddress | None = Field(None, description="The one that was paid.")
-    status: Literal["NEW", "ATTEMPTED", "RESPONDED", "CANCELED", "EXPIRED", "FINALIZED"] | None = None
-    since: Time | None = Field(None, description="Published at this Unix second or later.")
-    before: Time | None = Field(None, description="Published before this Unix second.")
+    source: SomeAddress | Nothing = None
+    client: SomeAddress | Nothing = None
+    provider: SomeAddress | Nothing = Field(None, description="The one that was paid.")
+    status: Literal["NEW", "ATTEMPTED", "RESPONDED", "CANCELED", "EXPIRED", "FINALIZED"] | Nothing = None
+    since: Time | Nothing = Field(None, description="Published at this Unix second or later.")
+    before: Time | Nothing = Field(None, description="Published before this Unix second.")
     sort: Literal["published", "-published", "payment", "-payment"] = "-published"
 
     def given(self, largest: int) -> dict[str, Any]:
@@ -68,8 +72,8 @@ class TasksAsked(Asked):
 class SourcesAsked(Asked):
     """Which sources."""
 
-    client: SomeAddress | None = None
-    status: Literal["ACTIVE", "INACTIVE"] | None = None
+    client: SomeAddress | Nothing = None
+    status: Literal["ACTIVE", "INACTIVE"] | Nothing = None
     sort: Literal["published", "-published", "tasks", "-tasks"] = "-published"
 
     def given(self, largest: int) -> dict[str, Any]:
@@ -83,26 +87,26 @@ class SourcesAsked(Asked):
 class RegistrationsAsked(Asked):
     """Which registrations."""
 
-    source: SomeAddress | None = None
-    provider: SomeAddress | None = None
+    source: SomeAddress | Nothing = None
+    provider: SomeAddress | Nothing = None
     sort: Literal["registered", "-registered"] = "-registered"
 
 
 class AttemptsAsked(Asked):
     """Which attempts."""
 
-    task: SomeAddress | None = None
-    provider: SomeAddress | None = None
+    task: SomeAddress | Nothing = None
+    provider: SomeAddress | Nothing = None
     sort: Literal["attempted", "-attempted"] = "-attempted"
 
 
 class ResponsesAsked(Asked):
     """Which responses."""
 
-    task: SomeAddress | None = None
-    source: SomeAddress | None = None
-    provider: SomeAddress | None = None
-    status: Literal["SUBMITTED", "CONFIRMED"] | None = None
+    task: SomeAddress | Nothing = None
+    source: SomeAddress | Nothing = None
+    provider: SomeAddress | Nothing = None
+    status: Literal["SUBMITTED", "CONFIRMED"] | Nothing = None
     sort: Literal["submitted", "-submitted"] = "-submitted"
 
     def given(self, largest: int) -> dict[str, Any]:
@@ -116,33 +120,33 @@ class ResponsesAsked(Asked):
 class PaymentsAsked(Asked):
     """Which payments."""
 
-    client: SomeAddress | None = None
-    provider: SomeAddress | None = None
-    state: Literal["held", "paid", "returned"] | None = None
+    client: SomeAddress | Nothing = None
+    provider: SomeAddress | Nothing = None
+    state: Literal["held", "paid", "returned"] | Nothing = None
     sort: Literal["held", "-held"] = "-held"
 
 
 class ProvidersAsked(Asked):
     """Which providers."""
 
-    master: SomeAddress | None = None
-    paired: bool | None = Field(None, description="Whether it has a master.")
+    master: SomeAddress | Nothing = None
+    paired: bool | Nothing = Field(None, description="Whether it has a master.")
     sort: Literal["earned", "-earned", "active", "-active", "seen", "-seen"] = "-earned"
 
 
 class MastersAsked(Asked):
     """Which masters."""
 
-    provider: SomeAddress | None = None
+    provider: SomeAddress | Nothing = None
     sort: Literal["seen", "-seen"] = "-seen"
 
 
 class AgentsAsked(Asked):
     """Which agents."""
 
-    account: SomeAddress | None = None
-    agent: SomeAddress | None = None
-    active: bool | None = None
+    account: SomeAddress | Nothing = None
+    agent: SomeAddress | Nothing = None
+    active: bool | Nothing = None
     sort: Literal["account", "-account"] = "account"
 
 
@@ -155,30 +159,30 @@ class AccountsAsked(Asked):
 class MovementsAsked(Asked):
     """Which movements of coin."""
 
-    account: SomeAddress | None = None
-    kind: Kind | None = None
+    account: SomeAddress | Nothing = None
+    kind: Kind | Nothing = None
     sort: Literal["moved", "-moved"] = "-moved"
 
 
 class EventsAsked(Asked):
     """Which events."""
 
-    kind: Kind | None = None
-    source: SomeAddress | None = None
-    task: SomeAddress | None = None
-    account: SomeAddress | None = Field(None, description="Whose doing it is, or whom it concerns.")
-    transaction: SomeHash | None = None
-    block: Number | None = None
-    since: Number | None = Field(None, description="In this block or a later one.")
-    before: Number | None = Field(None, description="Before this block.")
+    kind: Kind | Nothing = None
+    source: SomeAddress | Nothing = None
+    task: SomeAddress | Nothing = None
+    account: SomeAddress | Nothing = Field(None, description="Whose doing it is, or whom it concerns.")
+    transaction: SomeHash | Nothing = None
+    block: Number | Nothing = None
+    since: Number | Nothing = Field(None, description="In this block or a later one.")
+    before: Number | Nothing = Field(None, description="Before this block.")
     sort: Literal["happened", "-happened"] = "-happened"
 
 
 class BlocksAsked(Asked):
     """Which blocks."""
 
-    since: Number | None = Field(None, description="From this number on.")
-    before: Number | None = Field(None, description="Before this number.")
+    since: Number | Nothing = Field(None, description="From this number on.")
+    before: Number | Nothing = Field(None, description="Before this number.")
     sort: Literal["number", "-number"] = "-number"
 
 
@@ -188,14 +192,21 @@ class ReorganisationsAsked(Asked):
     sort: Literal["seen", "-seen"] = "-seen"
 
 
+def _whole(value: object) -> object:
+    """What a URL has is text, which a choice of numbers does not take."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{2,5}", value) else value
+
+
 class StatisticsAsked(BaseModel):
     """Which intervals of time; at most the newest thousand are told."""
 
     model_config = ConfigDict(extra="forbid")
 
-    width: Literal[60, 3600, 86400] = Field(3600, description="Seconds of an interval.")
-    since: Time | None = Field(None, description="Intervals that begin at this Unix second or later.")
-    before: Time | None = Field(None, description="Intervals that begin before this Unix second.")
+    width: Annotated[Literal[60, 3600, 86400], BeforeValidator(_whole)] = Field(
+        3600, description="Seconds of an interval."
+    )
+    since: Time | Nothing = Field(None, description="Intervals that begin at this Unix second or later.")
+    before: Time | Nothing = Field(None, description="Intervals that begin before this Unix second.")
 
 
 class SearchAsked(BaseModel):

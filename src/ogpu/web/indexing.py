@@ -15,8 +15,10 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from ogpu.content.options import resolve_options
 from ogpu.errors import FinalityBroken, IndexMismatch, OGPUError
-from ogpu.indexer.database import Database
+from ogpu.indexer.database import Database, engine
+from ogpu.indexer.documents import Bounds, Documents
 from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.run import Indexer
 from ogpu.indexer.tables import metadata
@@ -27,9 +29,12 @@ from ogpu.safejson import parse_json
 from ogpu.text import printable
 from ogpu.web.served import Served
 
+logger = logging.getLogger(__name__)
+
 RUNNING = "The indexer runs."  # what it says once it does
 FAILED = 1
 JOB_SECONDS = 10.0
+BEGUN_POLL = 0.1  # seconds
 LONGEST_JOB = 1 << 20
 
 
@@ -78,14 +83,39 @@ async def indexed(job: Job) -> None:
         rpc = RPC(job.network.rpc_urls, job.network.chain_id)
         try:
             async with NewHeads(job.network.ws_urls) as hint:
-                await Indexer(rpc, job.network, job.place, first_block=job.first_block, hint=hint).run()
+                indexer = Indexer(rpc, job.network, job.place, first_block=job.first_block, hint=hint)
+                documents = asyncio.create_task(_fetched(indexer, job))
+                try:
+                    await indexer.run()
+                finally:
+                    await _canceled(documents)
         except (FinalityBroken, IndexMismatch) as error:
             if not job.anew or error.facts.get("reason") in ("newer", "foreign"):
                 raise
-            logging.getLogger(__name__).warning("the chain is another one now; its index is made anew")
+            logger.warning("the chain is another one now; its index is made anew")
             await asyncio.to_thread(_emptied, job.place)
         finally:
             await rpc.close()
+
+
+async def _fetched(indexer: Indexer, job: Job) -> None:
+    """Fetch what items link to, once there is an index."""
+    while True:
+        await asyncio.sleep(BEGUN_POLL)
+        if indexer.progress.number >= 0:
+            break
+    found = engine(job.place)
+    try:
+        await Documents(found, job.network, resolve_options(None), Bounds.from_settings()).run()
+    finally:
+        found.dispose()
+
+
+async def _canceled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(error, Exception):
+        logger.error("fetching documents ended: %s", type(error).__name__)
 
 
 def _emptied(place: Place) -> None:
