@@ -43,6 +43,10 @@ class Freshness:
             )
 
     async def _reached(self, head: int) -> bool:
+        _, position = await self._known(None)
+        if position is not None and position.number >= head:
+            return True
+        self._live.forget()
         return await self._live.until(lambda now: now.number >= head, self._limits.patience)
 
     async def _head(self, position: Position | None) -> int:
@@ -52,9 +56,10 @@ class Freshness:
             return head
         return position.head if position else 0
 
-    async def _known(self, task: str) -> tuple[Task | None, Position | None]:
+    async def _known(self, task: str | None) -> tuple[Task | None, Position | None]:
         def ask(connection: Connection) -> tuple[Task | None, Position | None]:
-            return queries.task(connection, task), queries.position(connection)
+            found = queries.task(connection, task) if task else None
+            return found, queries.position(connection)
 
         try:
             return await self._index.ask(ask)

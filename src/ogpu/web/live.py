@@ -76,6 +76,10 @@ class Live:
                     self._wake()
             await asyncio.sleep(POLL)
 
+    def forget(self) -> None:
+        """Take the position as unknown until the next look; it may be one of a former index."""
+        self.position = None
+
     def close(self) -> None:
         """End all streams at their next message, which is now."""
         self.closed = True

@@ -102,17 +102,21 @@ def _sqlite(path: Path) -> Engine:
 
 
 def _postgres(url: str, seconds: float) -> Engine:
-    settings = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=THREADS,
         pool_pre_ping=True,
         hide_parameters=True,
         isolation_level="REPEATABLE READ",
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": "ogpu serve",
-            "options": settings,
-        },
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "ogpu serve"},
     )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:  # not as an option of the URL, which may have options of its own
+            cursor.execute("SET default_transaction_read_only = on")
+            cursor.execute(f"SET statement_timeout = {int(seconds * 1000)}")
+        connection.commit()
+
+    return engine
