@@ -77,11 +77,9 @@ def test_2000_by_8_threads_of_4_processes_with_faults_are_there_once(case: Case,
     in_many_processes(case, str(tmp_path / "journal.sqlite3"), 2_000)
 
 
-@pytest.mark.timeout(200)
 def test_the_same_on_one_postgresql_journal(case: Case, postgresql: str) -> None:
     in_many_processes(case, postgresql, 300)
 
 
-@pytest.mark.timeout(200)
 def test_lists_published_by_many_threads_with_faults_are_there_once(case: Case, tmp_path: Path) -> None:
     in_many_processes(case, str(tmp_path / "journal.sqlite3"), 500, faults=0.1, together=25)
