@@ -72,9 +72,7 @@ def activity(conn: Connection, wanted: str, now: int) -> Activity:
     chosen = wanted if wanted in ranges else "7d" if "7d" in ranges and now - last < 7 * DAY else "all"
     start, end = _window(first, last, RANGES.get(chosen), now)
     few = (conn.execute(select(totals.c.tasks)).scalar() or 0) <= FEW
-    width = next(
-        step for step in STEPS if (end - start) / step <= MOST_COLUMNS and (step >= WIDTHS[0] or few)
-    )
+    width = width_for(end - start, 1 if few else WIDTHS[0])
     start -= start % width
     empty = {at: Interval(at) for at in range(start, end, width)}
     if width < WIDTHS[0]:
@@ -82,6 +80,11 @@ def activity(conn: Connection, wanted: str, now: int) -> Activity:
     else:
         _sum_buckets(conn, empty, start, end, width)
     return Activity(chosen, ranges if len(ranges) > 1 else (), width, tuple(empty.values()))
+
+
+def width_for(seconds: int, least: int = 1) -> int:
+    """How long an interval is, so that there are not too many columns."""
+    return next(step for step in STEPS if step >= least and seconds / step <= MOST_COLUMNS)
 
 
 def _span(conn: Connection) -> tuple[int, int] | None:
@@ -124,15 +127,15 @@ def _sum_buckets(conn: Connection, into: dict[int, Interval], start: int, end: i
         each.bins = [a + b for a, b in zip(each.bins, json.loads(row.first_response_bins), strict=True)]
     if base == width:
         return
-    place = (bucket_providers.c.start - start) / width  # whole numbers: SQL cuts
+    place = (bucket_providers.c.start - start) // width
     counted = (
-        select(func.floor(place), func.count(distinct(bucket_providers.c.provider)))
+        select(place, func.count(distinct(bucket_providers.c.provider)))
         .where(
             bucket_providers.c.width == base,
             bucket_providers.c.start >= start,
             bucket_providers.c.start < end,
         )
-        .group_by(func.floor(place))
+        .group_by(place)
     )
     for position, number in conn.execute(counted):
         into[start + int(position) * width].active = number
@@ -164,14 +167,15 @@ def _count_task(row: Row[Any], at: Any) -> None:
     if (published := at(row.published_at)) is not None:
         published.published += 1
     if (responded := at(row.responded_at)) is not None:
-        responded.bins[_bin(row.responded_at - row.published_at)] += 1
+        responded.bins[bin_of(row.responded_at - row.published_at)] += 1
     if (settled := at(row.settled_at)) is not None and row.status in SETTLED:
         name = SETTLED[TaskStatus(row.status)]
         setattr(settled, name, getattr(settled, name) + 1)
         settled.paid += row.paid or 0
 
 
-def _bin(seconds: int) -> int:
+def bin_of(seconds: int) -> int:
+    """The place of a wait in LATENCY_BINS; one past them for what took longer."""
     return next((place for place, most in enumerate(LATENCY_BINS) if seconds <= most), len(LATENCY_BINS))
 
 

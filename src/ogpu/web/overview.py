@@ -9,9 +9,11 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy import Connection
 
+from ogpu.indexer.tables import LATENCY_BINS
 from ogpu.web import charts, queries, show
-from ogpu.web.activity import Activity, Interval, activity, filled, quantile
+from ogpu.web.activity import Activity, Interval, activity, bin_of, filled, quantile, width_for
 from ogpu.web.charts import Columns, Series
+from ogpu.web.page_queries import Answer
 from ogpu.web.values import Totals
 
 COIN = 10**18
@@ -42,8 +44,31 @@ def overview_charts(connection: Connection, wanted: str, now: int) -> dict[str, 
         "chart_tasks": _tasks(seen, columns),
         "chart_throughput": _throughput(seen, columns),
         "chart_spend": _spend(seen, columns),
-        "chart_wait": _wait(seen),
+        "chart_wait": _waits("Time to first response", seen.bins(), "tasks", "chart-wait"),
         "chart_active": _active(seen, columns),
+    }
+
+
+def provider_charts(answers: Sequence[Answer]) -> dict[str, Any]:
+    """What a provider earned over time, and how long it took to answer."""
+    if not answers:
+        return {"chart_earned": "", "chart_answers": ""}
+    width = width_for(answers[-1].at + 1 - answers[0].at)
+    start = answers[0].at - answers[0].at % width
+    starts = range(start, answers[-1].at + 1, width)
+    earned = [0] * len(starts)
+    bins = [0] * (len(LATENCY_BINS) + 1)
+    for each in answers:
+        earned[(each.at - start) // width] += each.paid
+        bins[bin_of(each.seconds)] += 1
+    paid = Series("earned", "s-paid", tuple(wei / COIN for wei in earned))
+    says = f"{show.coins(sum(earned))} OGPU by its last {len(answers):,} answers"
+    columns = charts.of_time(starts, width)
+    return {
+        "chart_earned": charts.bars(
+            "Earned, OGPU", says, columns, [paid], number=_coins, whole=False, live="chart-earned"
+        ),
+        "chart_answers": _waits("Time to answer", bins, "answers", "chart-answers"),
     }
 
 
@@ -141,15 +166,15 @@ def _coins(value: float) -> str:
     return f"{value:,.4g}"
 
 
-def _wait(seen: Activity) -> Markup:
-    bins = list(filled(seen.bins()))
-    names = tuple(name for name, _, _ in bins)
-    labels = tuple(label for _, label, _ in bins)
-    counts = Series("tasks", "s-responded", tuple(number for _, _, number in bins))
-    half = quantile(seen.bins(), 0.5)
+def _waits(title: str, bins: Sequence[int], what: str, live: str) -> Markup:
+    shown = list(filled(bins))
+    columns = Columns(
+        tuple(name for name, _, _ in shown), tuple(label for _, label, _ in shown), "Took", each=True
+    )
+    counts = Series(what, "s-responded", tuple(number for _, _, number in shown))
+    half = quantile(bins, 0.5)
     says = f"half of them {_within(half)}" if half else "no response in this time"
-    columns = Columns(names, labels, "Waited", each=True)
-    return charts.bars("Time to first response", says, columns, [counts], live="chart-wait")
+    return charts.bars(title, says, columns, [counts], live=live)
 
 
 def _active(seen: Activity, columns: Columns) -> Markup:

@@ -15,7 +15,7 @@ from ogpu.errors import OGPUError
 from ogpu.rpc.codec import checksum
 from ogpu.types import Environment, ResponseStatus, SourceStatus, TaskStatus
 from ogpu.web import page_queries, queries, show
-from ogpu.web.overview import overview_charts
+from ogpu.web.overview import overview_charts, provider_charts
 from ogpu.web.paging import Paging
 from ogpu.web.timeline import phases, steps
 from ogpu.web.values import Event, Position
@@ -103,8 +103,14 @@ def overview(look: Look, _key: str) -> Shown:
 def sources(look: Look, _key: str) -> Shown:
     """All services."""
     found = queries.sources(look.connection, paging=look.paging(SOURCE_SORTS))
-    names = page_queries.source_names(look.connection, [each.address for each in found.items])
-    return Shown("sources", "Sources", "sources", {"page": found, "names": names, "hardware": hardware})
+    addresses = [each.address for each in found.items]
+    values = {
+        "page": found,
+        "names": page_queries.source_names(look.connection, addresses),
+        "trends": page_queries.source_trends(look.connection, addresses),
+        "hardware": hardware,
+    }
+    return Shown("sources", "Sources", "sources", values)
 
 
 def source(look: Look, key: str) -> Shown:
@@ -212,7 +218,8 @@ def providers(look: Look, _key: str) -> Shown:
     """Who answers tasks, and how well."""
     found = queries.providers(look.connection, paging=look.paging(PROVIDER_SORTS))
     most = max((each.earned for each in found.items), default=0)
-    return Shown("providers", "Providers", "providers", {"page": found, "most": most})
+    trends = page_queries.provider_trends(look.connection, [each.address for each in found.items])
+    return Shown("providers", "Providers", "providers", {"page": found, "most": most, "trends": trends})
 
 
 def provider(look: Look, key: str) -> Shown:
@@ -227,6 +234,7 @@ def provider(look: Look, key: str) -> Shown:
     values = {
         "provider": found,
         "account": queries.account(connection, key),
+        **provider_charts(page_queries.answers_of(connection, key)),
         "responses": answers,
         "registrations": registered,
         "environment": hardware,

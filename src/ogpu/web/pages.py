@@ -253,6 +253,7 @@ def _environment() -> Environment:
         "transaction": show.transaction,
         "exact": show.exact,
         "meter": charts.meter,
+        "spark": charts.spark,
         "grow": grow,
         "json": partial(json.dumps, ensure_ascii=False),
     }

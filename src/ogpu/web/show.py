@@ -261,11 +261,4 @@ def pretty(value: object, depth: int = 0) -> Iterator[Markup]:
     elif isinstance(value, str):
         yield Markup('<span class="s">{0}</span>').format(text(json.dumps(value, ensure_ascii=False), 4000))
     else:
-        yield Markup('<span class="o">{0}</span>').format(_number(value))
-
-
-def _number(value: object) -> str:
-    """A number, true, false or null; a whole one of any size, but not all of its digits."""
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1024:
-        return f"a number of {value.bit_length():,} bits"
-    return json.dumps(value)
+        yield Markup('<span class="o">{0}</span>').format(json.dumps(value))
