@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 812}
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -29,6 +30,8 @@ document.addEventListener("securitypolicyviolation", (event) => window.__stopped
 STICKING_OUT = """
 () => {
   const width = document.documentElement.clientWidth;
+  const whole = document.documentElement.scrollWidth;
+  if (whole <= width) return [];
   const held = (element) => {
     for (let at = element.parentElement; at; at = at.parentElement)
       if (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(at).overflowX)) return true;
@@ -38,8 +41,7 @@ STICKING_OUT = """
     const box = element.getBoundingClientRect();
     return box.width > 0 && box.right > width + 1 && !held(element) && getComputedStyle(element).position !== "absolute";
   }).slice(0, 3).map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 40)}`);
-  if (document.documentElement.scrollWidth > width) found.unshift(`the page is ${document.documentElement.scrollWidth} wide`);
-  return found;
+  return [`the page is ${whole} wide`, ...found];
 }
 """  # noqa: E501
 
@@ -56,8 +58,10 @@ def started_browser() -> Iterator[Browser]:
     """A browser without a window. While it runs, this thread has a running event loop."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        yield browser
-        browser.close()
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @dataclass
@@ -82,9 +86,11 @@ class Visit:
         broken: list[str] = self.page.evaluate(STICKING_OUT)
         return [*self.complaints, *stopped, *broken]
 
-    def barriers(self) -> list[str]:
-        """What keeps people from using it: axe's serious and critical findings."""
-        found = Axe().run(self.page).response["violations"]
+    def barriers(self, *rules: str) -> list[str]:
+        """What keeps people from using it: axe's serious and critical findings, by some rules or all."""
+        only = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": LEVELS}
+        options = {"resultTypes": ["violations"], "runOnly": only}
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:160]}"
             for each in found
@@ -121,5 +127,7 @@ def visit(
     page.on("dialog", asked)
     page.on("pageerror", lambda error: complain(f"a script failed: {error}"))
     page.on("console", lambda said: complain(f"the console: {said.text}") if said.type == "error" else None)
-    yield made
-    context.close()
+    try:
+        yield made
+    finally:
+        context.close()

@@ -28,7 +28,7 @@ def main() -> None:
     index, port, *network = sys.argv[1:]
     chosen = load_network_file(Path(network[0])) if network else None
     app = create_app(Index(place_of(index), LIMITS), chosen, limits=LIMITS)
-    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_graceful_shutdown=1)
 
 
 @contextlib.contextmanager

@@ -139,15 +139,16 @@ def keep_content(path: Path, client: Client) -> None:
             for column in (tables.sources.c.metadata_url, tables.tasks.c.config_url, tables.responses.c.data)
             for (url,) in connection.execute(select(column))
         }
-        seen: set[str] = set()
-        for url in sorted(urls):
+        seen = set(connection.execute(select(tables.documents.c.cid)).scalars())
+        known = set(connection.execute(select(tables.links.c.url)).scalars())
+        for url in sorted(urls - known):
             cid = cid_in_link(url)
             if cid is None:
                 continue
+            key = hashlib.sha256(url.encode()).hexdigest()
             if cid not in seen:
                 seen.add(cid)
                 connection.execute(insert(tables.documents), _document(client, cid))
-            key = hashlib.sha256(url.encode()).hexdigest()
             connection.execute(insert(tables.links), {"url_hash": key, "url": url, "cid": cid})
     engine.dispose()
 

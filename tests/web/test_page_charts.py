@@ -150,8 +150,8 @@ def test_weeks_are_summed_from_hours_without_a_gap(filling: Connection) -> None:
 def test_a_network_of_seconds_is_shown_by_seconds(filling: Connection) -> None:
     begin = rows.BEGIN
     made = [
-        rows.task_row(n, published_at=begin + n, settled_at=begin + n + 2, responded_at=begin + n + 1)
-        for n in range(0, 40, 4)
+        rows.task_row(at - begin, published_at=at, attempted_at=at, responded_at=at + 1, settled_at=at + 2)
+        for at in range(begin, begin + 40, 4)
     ]
     filling.execute(insert(tables.tasks), made)
     seen = activity(filling, "", begin + 10_000)

@@ -85,7 +85,7 @@ def exact(unix: int) -> str:
 def ago(unix: int, now: float) -> str:
     """How long ago something was, or in what time it will be; static/times.js says the same."""
     seconds = now - unix
-    if -1 < seconds < 2:
+    if -2 < seconds < 2:
         return "just now"
     return f"{duration(int(seconds))} ago" if seconds > 0 else f"in {duration(int(-seconds))}"
 
@@ -183,7 +183,7 @@ def plain(value: str, limit: int = 60) -> str:
 
 def _pieces(value: str, kept: set[str]) -> Iterator[Markup]:
     for (hidden, marks), run in groupby(
-        value, key=lambda c: (_hides(c, kept), bool(unicodedata.combining(c)))
+        value, key=lambda c: (_hides(c, kept), unicodedata.category(c)[0] == "M")
     ):
         characters = "".join(run)
         if hidden:

@@ -13,7 +13,7 @@ const sent = (part) => part.outerHTML.replace(/(<time [^>]*>)[^<]*/g, "$1");
 
 const selected = (element) => {
   const selection = document.getSelection();
-  return selection && !selection.isCollapsed && selection.intersectsNode(element);
+  return selection && !selection.isCollapsed && selection.containsNode(element, true);
 };
 
 // Where the focus is, by what stays the same when an element is made anew.
@@ -44,6 +44,18 @@ const replaced = (old, fresh, ready) => {
   focus(made, kept);
 };
 
+// What is read stays where it is in the window, whatever grows above it: the part with the focus, else the first in sight.
+const held = () => {
+  const sight = (part) => { const box = part.getBoundingClientRect(); return box.bottom > 0 && box.top < innerHeight; };
+  const part = document.activeElement?.closest("[data-live][id]") ?? parts(document).find(sight);
+  return part && sight(part) && scrollY > 0 ? { id: part.id, top: part.getBoundingClientRect().top } : null;
+};
+
+const restored = (place) => {
+  const part = place && document.getElementById(place.id);
+  if (part) scrollBy({ top: part.getBoundingClientRect().top - place.top, behavior: "instant" });
+};
+
 const taken = (html, ready) => {
   const there = new DOMParser().parseFromString(html, "text/html");
   const other = names(there) !== names(document); // the first task came, or the last one of a filter went
@@ -51,13 +63,25 @@ const taken = (html, ready) => {
   const main = there.getElementById("main");
   const changed = other ? [main, ...differing.filter((fresh) => !main.contains(fresh))] : differing;
   let all = true;
+  const reading = held();
   for (const fresh of changed) {
     const old = document.getElementById(fresh.id);
     if (selected(old)) { all = false; continue; } // somebody copies something: later
     for (const part of [fresh, ...parts(fresh)]) before.set(part.id, sent(part));
     replaced(old, fresh, ready);
   }
+  restored(reading);
   return all;
+};
+
+// The page as it is now; nothing while the server is away, the stream of events tells when it is back.
+const sentNow = async () => {
+  try {
+    const answer = await fetch(location.href, { cache: "no-cache", headers: { Accept: "text/html" } });
+    return answer.ok ? await answer.text() : "";
+  } catch {
+    return "";
+  }
 };
 
 // To be called before anything changes what the server sent.
@@ -68,13 +92,11 @@ export const live = (ready) => {
     if (document.hidden || busy) { again = true; return; }
     busy = true;
     again = false;
-    try {
-      const wait = last + QUIET - Date.now();
-      if (wait > 0) await new Promise((done) => setTimeout(done, wait));
-      last = Date.now();
-      const answer = await fetch(location.href, { cache: "no-cache", headers: { Accept: "text/html" } });
-      if (answer.ok && !taken(await answer.text(), ready)) again = true;
-    } catch { /* the server is away; the stream of events tells when it is back */ }
+    const wait = last + QUIET - Date.now();
+    if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    last = Date.now();
+    const html = await sentNow();
+    if (html && !taken(html, ready)) again = true;
     busy = false;
     if (again && !document.hidden && document.getSelection().isCollapsed) look();
   };

@@ -11,7 +11,7 @@ export const duration = (seconds) => {
 
 export const ago = (unix, now) => {
   const seconds = Math.trunc(now - unix);
-  if (seconds >= -1 && seconds < 2) return "just now";
+  if (seconds > -2 && seconds < 2) return "just now";
   return seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
 };
 
