@@ -43,9 +43,12 @@ POSTGRES_SESSION = (
 class Database:
     """The writer's connection, opened when it is needed and again after trouble; used by one thread."""
 
-    def __init__(self, place: Place, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    def __init__(
+        self, place: Place, migrations: Sequence[Migration] = MIGRATIONS, patience: float = LOCK_PATIENCE
+    ) -> None:
         self.place = place
         self._migrations = migrations
+        self._patience = patience
         self._engine = engine(place)
         self._connection: Connection | None = None
         self._lock_file: int | None = None
@@ -120,7 +123,7 @@ class Database:
         self._patiently(taken)
 
     def _patiently(self, taken: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + LOCK_PATIENCE
+        deadline = time.monotonic() + self._patience
         while not taken():
             if time.monotonic() > deadline:
                 raise IndexBusy(

@@ -1,8 +1,10 @@
 """What events do not carry, read from the contracts: a pure plan of calls, and the batches that make them.
 
 Each item is read at the block of its event, so that what the index holds does not depend on how blocks are
-grouped, and a block that is dropped later leaves nothing behind. A node that has pruned the state of an old
-block is asked at its newest one: what can change since then is read again at its next event.
+grouped, and a block that is dropped later leaves nothing behind. Where a node lacks the state of a block,
+having pruned it or been started again, its newest state is read: it comes to the same in the end, since what
+changed meanwhile has events of its own, at which it is read again. Only what a rollback restores may be
+as new as that state, until its next event.
 """
 
 from __future__ import annotations
@@ -181,7 +183,7 @@ class Reader:
     def __init__(self, rpc: RPC, network: Network) -> None:
         self._rpc = rpc
         self._network = network
-        self._pruned = -1  # the newest block whose state the node was found to lack
+        self._lacking = -1  # the newest block whose state the node was found to lack
 
     async def facts(self, happenings: Sequence[Happening], last: Block, final: int) -> Facts:
         """What the events of blocks up to `last` do not carry; `Reorganised` when that one was dropped."""
@@ -204,7 +206,7 @@ class Reader:
             raise Reorganised(f"Block {last.number} was dropped while the index read what belongs to it.")
 
     async def _values(self, calls: Sequence[Call], final: int) -> dict[Call, Any]:
-        """The results; those of old blocks are asked for at the newest one when the node has pruned them."""
+        """The results, decoded."""
         answers = await self._ask(calls, final)
         return {
             call: interface(call.contract).functions[call.function].decode(answer)
@@ -215,32 +217,46 @@ class Reader:
         try:
             answers = await self._rpc.batch([self._request(call) for call in calls])
         except NodeBehind:  # which is also what a missing state looks like
-            if not await self._finds_pruned(calls, final):
+            if not await self._finds_lacking(calls, final):
                 raise
             return await self._ask(calls, final)
         failure = next((answer for answer in answers if isinstance(answer, RPCFailed)), None)
         if failure is None:
             return answers
-        if not await self._finds_pruned(calls, final):
+        if not await self._finds_lacking(calls, final):
             raise failure
         return await self._ask(calls, final)
 
-    async def _finds_pruned(self, calls: Sequence[Call], final: int) -> bool:
-        """Whether the node has no state of an old block, so that old ones are read otherwise from now on."""
-        old = [call for call in calls if self._pruned < call.block <= final]
-        if not old:
+    async def _finds_lacking(self, calls: Sequence[Call], final: int) -> bool:
+        """Whether the node has no state of some of the blocks, which are read otherwise from now on."""
+        blocks = sorted({call.block for call in calls if call.block > self._lacking})
+        if not blocks or await self._has_state(blocks[0]):
             return False
-        try:
-            method, parameters = self._request(min(old, key=lambda call: call.block))
-            await self._rpc.call(method, *parameters)
-        except (NodeBehind, RPCFailed) as error:
+        lacking, having = 0, len(blocks)  # by the place in `blocks`: what is older is lacking as well
+        while having - lacking > 1:
+            middle = (lacking + having) // 2
+            if await self._has_state(blocks[middle]):
+                having = middle
+            else:
+                lacking = middle
+        self._lacking = blocks[lacking]
+        if self._lacking <= final:  # old ones are taken together, so that no batch has to find it out again
             head = quantity(await self._rpc.call("eth_blockNumber"))
-            self._pruned = max(head - FINALITY, *(call.block for call in old))  # what follows is no newer
-            logger.warning("old blocks are read at the head, as the node lacks their state: %s", error)
-            return True
-        return False
+            self._lacking = max(self._lacking, head - FINALITY)
+        logger.warning("the node lacks the state of block %d: its newest is read instead", blocks[lacking])
+        return True
+
+    async def _has_state(self, block: int) -> bool:
+        """False when the node has a block, but not its state."""
+        if await self._rpc.call("eth_getBlockByNumber", hex(block), False) is None:
+            return True  # it was dropped, and that is another matter
+        try:
+            await self._rpc.call("eth_getCode", self._network.contracts["NEXUS"], hex(block))
+        except (NodeBehind, RPCFailed):
+            return False
+        return True
 
     def _request(self, call: Call) -> tuple[str, list[Any]]:
         function = interface(call.contract).functions[call.function]
-        block = "latest" if call.block <= self._pruned else hex(call.block)
+        block = "latest" if call.block <= self._lacking else hex(call.block)
         return "eth_call", [{"to": call.address, "data": function.encode(*call.arguments)}, block]

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ogpu.errors import FinalityBroken, NetworkError
+from ogpu.errors import FinalityBroken, NetworkError, RPCFailed, RPCInvalidResponse
 from ogpu.indexer.database import Database
 from ogpu.indexer.happenings import Decoder
 from ogpu.indexer.items import Reader
@@ -32,6 +32,7 @@ MOST_EVENTS = 2000  # in a transaction; one more only when a single block has mo
 READ_AHEAD = 2  # batches that were read and wait to be written
 FIRST_PAUSE = 0.1  # seconds after a read that failed; doubles
 LONGEST_PAUSE = 2.0
+MOST_REFUSALS = 20  # in a row, of a node that is there but does not give what belongs to blocks
 PATIENCE = 120.0  # seconds for trouble of the database, such as a server that is started again
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class Indexer:
         self._decoder = Decoder(network)
         self._reader = Reader(rpc, network)
         self._pause = FIRST_PAUSE
+        self._refusals = 0  # in a row
 
     async def run(self) -> None:
         """Follow the chain until it is cancelled; what is written is whole whenever that happens.
@@ -105,8 +107,10 @@ class Indexer:
             return Identity(network.chain_id, genesis, network.contracts["NEXUS"], self._first_block)
 
     async def _wait(self, error: NetworkError) -> None:
-        """Wait for longer each time, after what waiting may help."""
-        if not error.retryable:
+        """Wait for longer each time, after what waiting may help; a node that is away comes back."""
+        refused = isinstance(error, RPCFailed | RPCInvalidResponse)
+        self._refusals += refused
+        if self._refusals > MOST_REFUSALS or not (refused or error.retryable):
             raise error
         logger.warning("reading for the index: beginning again: %s", error)
         await asyncio.sleep(self._pause)
@@ -124,8 +128,8 @@ class Indexer:
             await asyncio.gather(*tasks)
         except OutOfStep:
             logger.warning("the index was written by somebody else meanwhile: looking anew")
-        except NetworkError as error:
-            await self._wait(error)
+        except _Unread as unread:
+            await self._wait(unread.error)
         finally:
             for task in tasks:
                 task.cancel()
@@ -136,7 +140,7 @@ class Indexer:
             self._rpc,
             self._decoder.addresses,
             position.known,
-            first=max(0, position.cursor.number + 1),
+            first=position.first_block,
             poll=self._poll,
             hint=self._hint,
         )
@@ -146,7 +150,7 @@ class Indexer:
                     case Blocks():
                         async for batch in self._batches(step):
                             await queue.put(batch)
-                        self._pause = FIRST_PAUSE
+                        self._pause, self._refusals = FIRST_PAUSE, 0
                     case RolledBack():
                         await queue.put(step)
                     case Finalized():
@@ -158,7 +162,10 @@ class Indexer:
         for blocks in parts(step.blocks):
             happenings = self._decoder.of(blocks)
             final = min(blocks[-1].number, step.head - FINALITY + 1)
-            facts = await self._reader.facts(happenings, blocks[-1], final)
+            try:
+                facts = await self._reader.facts(happenings, blocks[-1], final)
+            except NetworkError as error:
+                raise _Unread(error) from error
             yield Batch(blocks, happenings, facts, step.head, final)
 
     async def _write(self, writer: _Writer, at: Cursor, queue: asyncio.Queue[Work]) -> None:
@@ -176,6 +183,14 @@ class Indexer:
 
     def _note(self, at: Cursor) -> None:
         self.progress.number, self.progress.hash = at.number, at.hash
+
+
+class _Unread(Exception):
+    """What belongs to blocks could not be read, so they are taken anew, if they are still there."""
+
+    def __init__(self, error: NetworkError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class _Writer:

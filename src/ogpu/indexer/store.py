@@ -46,11 +46,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Position:
-    """Where an index is: its last block, the one up to which all stay, and what it may still see dropped."""
+    """Where an index is: its last block, what it may still see dropped, and where it has begun."""
 
     cursor: Cursor
-    finalized: int
     known: tuple[Cursor, ...]
+    first_block: int
 
 
 class Store:
@@ -66,9 +66,8 @@ class Store:
             row = connection.execute(select(tables.cursor)).mappings().first()
             if row is None:
                 connection.execute(insert(tables.cursor).values(**_beginning(self._identity)))
-                return Position(
-                    Cursor(self._identity.first_block - 1, ""), self._identity.first_block - 1, ()
-                )
+                first = self._identity.first_block
+                return Position(Cursor(first - 1, ""), (), first)
             self._check(row)
             return _position(connection, row)
 
@@ -170,7 +169,7 @@ def _position(connection: Connection, row: Mapping[Any, Any]) -> Position:
         select(blocks.c.number, blocks.c.hash).where(blocks.c.number >= oldest).order_by(blocks.c.number)
     )
     known = tuple(Cursor(number, hash) for number, hash in found)
-    return Position(Cursor(row["number"], row["hash"]), row["finalized"], known)
+    return Position(Cursor(row["number"], row["hash"]), known, row["first_block"])
 
 
 def _cursor(connection: Connection) -> Cursor:

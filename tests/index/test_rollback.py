@@ -1,0 +1,158 @@
+"""What a rollback takes out, and what does not depend on how blocks come: row by row, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from ogpu.indexer import tables
+from ogpu.indexer.database import Database
+from ogpu.indexer.happenings import Decoder
+from ogpu.indexer.items import Reader
+from ogpu.indexer.place import Place, place_of
+from ogpu.indexer.project import Batch
+from ogpu.indexer.store import Identity, Store
+from ogpu.networks import Network
+from ogpu.rpc.follow import FINALITY, Block, Blocks, Cursor, RolledBack, follow
+from ogpu.rpc.transport import RPC
+from tests.support.indexing import dumped
+from tests.support.postgres import PostgresServer
+from tests.support.story import Story, story
+
+BEFORE = Cursor(-1, "")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """A chain on which much has happened."""
+    with story(11, tmp_path_factory.mktemp("node")) as made:
+        made.live(50)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def blocks(told: Story) -> list[Block]:
+    """All of its blocks."""
+    return asyncio.run(taken(told.network, told.head()[0]))
+
+
+async def taken(network: Network, head: int) -> list[Block]:
+    """The blocks of a chain up to a block."""
+    rpc, found = RPC(network.rpc_urls, network.chain_id), list[Block]()
+    try:
+        async with aclosing(follow(rpc, Decoder(network).addresses)) as steps:
+            async for step in steps:
+                if isinstance(step, Blocks):
+                    found += step.blocks
+                if found and found[-1].number >= head:
+                    return found
+    finally:
+        await rpc.close()
+    raise AssertionError
+
+
+async def batches(network: Network, parts: Sequence[Sequence[Block]]) -> AsyncIterator[Batch]:
+    """Blocks, with what belongs to them, none of them final."""
+    rpc = RPC(network.rpc_urls, network.chain_id)
+    try:
+        for part in parts:
+            happenings = Decoder(network).of(part)
+            facts = await Reader(rpc, network).facts(happenings, part[-1], -1)
+            yield Batch(part, happenings, facts, part[-1].number, -1)
+    finally:
+        await rpc.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A place without an index."""
+    if request.param == "sqlite":
+        return place_of(tmp_path / "index.sqlite3")
+    server: PostgresServer = request.getfixturevalue("server")
+    return place_of(server.fresh_schema())
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    """An empty index, open."""
+    made = Store(Database(place), Identity(1, "0x" + "aa" * 32, "0x" + "11" * 20, 0))
+    made.open()
+    yield made
+    made.close()
+
+
+def fill(
+    store: Store, told: Story, parts: Sequence[Sequence[Block]], place: Place, wanted: Sequence[int] = (-1,)
+) -> list[bytes]:
+    """Take parts one after the other; the index after those that are wanted."""
+    looked = {number % len(parts) for number in wanted}
+
+    async def work() -> list[bytes]:
+        after, states, at = BEFORE, [], 0
+        async for batch in batches(told.network, parts):
+            store.take(batch, after)
+            after = batch.blocks[-1].cursor
+            if at in looked:
+                states.append(dumped(place))
+            at += 1
+        return states
+
+    return asyncio.run(work())
+
+
+def test_dropped_blocks_leave_nothing_behind_and_restore_what_they_changed(
+    told: Story, blocks: list[Block], store: Store, place: Place
+) -> None:
+    top = len(blocks) - 1
+    numbers = sorted(random.Random(3).sample(range(top - FINALITY, top), 10))
+    states = fill(store, told, [[block] for block in blocks], place, numbers)
+    assert len(set(states)) == len(numbers)
+    for number, state in reversed(list(zip(numbers, states, strict=True))):
+        gone = tuple(block.cursor for block in reversed(blocks[number + 1 : top + 1]))
+        store.roll_back(RolledBack(gone, blocks[number].cursor), blocks[top].cursor, 1_800_000_000)
+        assert dumped(place) == state, f"block {number} is not as it was"
+        top = number
+
+
+def test_how_blocks_are_grouped_changes_nothing(
+    told: Story, blocks: list[Block], store: Store, place: Place, tmp_path: Path
+) -> None:
+    (whole,) = fill(store, told, [blocks], place)
+    dice, rest, parts = random.Random(5), list(blocks), []
+    while rest:
+        size = dice.randint(1, 12)
+        parts.append(rest[:size])
+        rest = rest[size:]
+    other = place_of(tmp_path / "other.sqlite3")
+    second = Store(Database(other), Identity(1, "0x" + "aa" * 32, "0x" + "11" * 20, 0))
+    second.open()
+    states = fill(second, told, parts, other)
+    second.close()
+    assert states[-1] == whole
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    told: Story, blocks: list[Block], store: Store, place: Place
+) -> None:
+    async def work() -> None:
+        async for batch in batches(told.network, [blocks]):
+            store.take(batch, BEFORE)
+            once = dumped(place)
+            store.take(batch, BEFORE)
+            assert dumped(place) == once
+            step = RolledBack((blocks[-1].cursor,), blocks[-2].cursor)
+            for _ in range(2):
+                store.roll_back(step, blocks[-1].cursor, 1_800_000_000)
+
+    asyncio.run(work())
+    database = Database(place)
+    store.close()
+    with database.transaction() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.reorganisations)).scalar() == 1
+    database.close()
