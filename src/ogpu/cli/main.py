@@ -15,6 +15,7 @@ from ogpu.cli import (
     content,
     demo,
     down,
+    events,
     index,
     key,
     many,
@@ -45,6 +46,7 @@ app.command("up", short_help="Start a whole network on this machine.")(up.up)
 app.command("down", short_help="Stop a network that `ogpu up` started.")(down.down)
 app.command("demo", short_help="Send real work through a network, and check it.")(demo.demo)
 app.command("serve", short_help="Serve an index of the network: an API and a page.")(serve.serve)
+app.command("events", short_help="Show what happens on the network.")(events.events)
 app.add_typer(source.app, name="source", short_help="Publish services, and look at them.")
 app.add_typer(many.app, name="task", short_help="Have work done, and get its results.")
 app.add_typer(vault.app, name="vault", short_help="Balance, stake and earnings.")
