@@ -91,6 +91,7 @@ blocks = Table(  # those with events, and all that are not final
     _number("timestamp", nullable=False),
     _count("event_count"),
     Index("blocks_hash", "hash"),
+    Index("blocks_time", "timestamp", "number"),
 )
 
 events = Table(
@@ -280,6 +281,7 @@ vault_movements = Table(
     Column("kind", String(32), nullable=False),  # the event's name, such as "Locked"
     _wei("amount", nullable=False),
     Index("vault_movements_account", "account", "moved_block", "moved_index"),
+    Index("vault_movements_kind", "kind", "moved_block", "moved_index"),
 )
 
 payments = Table(  # one a task: held, then paid or given back
@@ -296,6 +298,7 @@ payments = Table(  # one a task: held, then paid or given back
     *_happened("held", nullable=False),
     *_happened("settled"),
     Index("payments_client", "client", "held_block", "held_index"),
+    Index("payments_state", "state", "held_block", "held_index"),
     Index("payments_provider", "provider", "settled_block", "settled_index"),
 )
 

@@ -72,10 +72,12 @@ def page(
     *,
     scope: str,
     paging: Paging,
+    either: Sequence[ColumnElement[bool]] = (),
 ) -> Page[T]:
     """The rows after the cursor; `scope` names the list with its filters, as a cursor fits only there.
 
-    The statement's last columns are those of the order.
+    The statement's last columns are those of the order. Of the conditions in `either` one must hold: each is
+    looked for by an index of its own, where a database would read all rows for an OR.
     """
     cursor, limit = paging.cursor, paging.limit
     if not 1 <= limit <= MAX_SIZE:
@@ -83,10 +85,23 @@ def page(
     scope = f"{scope} {[column.name for column in order.columns]} {order.descending}"
     if cursor is not None:
         statement = statement.where(_after(order, _opened(cursor, scope, len(order.columns))))
+    found: Iterable[Sequence[Any]]
     by = [column.desc() if order.descending else column.asc() for column in order.columns]
-    rows, more = _taken(connection.execute(statement.order_by(*by).limit(limit + 1)), limit)
+    statement = statement.order_by(*by).limit(limit + 1)
+    if either:
+        found = _merged([connection.execute(statement.where(one)) for one in either], order)
+    else:
+        found = connection.execute(statement)
+    rows, more = _taken(found, limit)
     place = [*rows[-1]][-len(order.columns) :] if more else None
     return Page(tuple([make(row) for row in rows]), None if place is None else _closed(place, scope))
+
+
+def _merged(lists: Iterable[Iterable[Sequence[Any]]], order: Order) -> Iterable[Sequence[Any]]:
+    """The rows of several lists in order, each once."""
+    size = len(order.columns)
+    rows = {tuple(row[-size:]): row for found in lists for row in found}
+    return [rows[place] for place in sorted(rows, reverse=order.descending)]
 
 
 def _taken(found: Iterable[Sequence[Any]], limit: int) -> tuple[list[Sequence[Any]], bool]:

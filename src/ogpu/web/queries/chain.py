@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from ogpu.indexer import tables
 from ogpu.web.paging import FIRST, Paging, order_of, page
-from ogpu.web.queries.lists import Condition, Listing, equal, within
+from ogpu.web.queries.lists import Listing, equal, within
 from ogpu.web.values import Block, Dropped, Event, Page, Position, Reorganisation
 
 _events = Listing(Event, tables.events, {"happened": ("block_number", "log_index")})
@@ -48,10 +48,8 @@ def events(
         (columns.block_number, block),
     )
     where += within(columns.block_number, since, before)
-    if account is not None:
-        either = or_(columns.account == account, columns.other == account)
-        where.append(Condition(either, f"account={account}"))
-    return _events.read(connection, where, paging)
+    either = equal((columns.account, account), (columns.other, account))
+    return _events.read(connection, where, paging, either)
 
 
 def blocks(

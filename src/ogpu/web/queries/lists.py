@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -52,14 +52,23 @@ class Listing(Generic[T]):
         first = next(iter(orders))
         self.sort = first if rising else f"-{first}"
 
-    def read(self, connection: Connection, where: list[Condition], paging: Paging) -> Page[T]:
-        """A page of the rows that meet all conditions."""
+    def read(
+        self,
+        connection: Connection,
+        where: list[Condition],
+        paging: Paging,
+        either: Sequence[Condition] = (),
+    ) -> Page[T]:
+        """A page of the rows that meet all conditions, and one of `either` when there are some."""
         order = order_of(self.sort if paging.sort is None else paging.sort, self._orders)
         statement = select(*self._shape.columns, *(column.label(None) for column in order.columns))
         for condition in where:
             statement = statement.where(condition.clause)
-        scope = " ".join([self.table.name, *(condition.words for condition in where)])
-        return page(connection, statement, self._shape.make, order, scope=scope, paging=paging)
+        scope = " ".join([self.table.name, *(condition.words for condition in (*where, *either))])
+        clauses = [condition.clause for condition in either]
+        return page(
+            connection, statement, self._shape.make, order, scope=scope, paging=paging, either=clauses
+        )
 
     def one(self, connection: Connection, where: ColumnElement[bool]) -> T | None:
         """The row that meets a condition, if there is one."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import Any
+
+from sqlalchemy import Column, Connection, select
 
 from ogpu.indexer import tables
 from ogpu.types import ResponseStatus, SourceStatus, TaskStatus
 from ogpu.web.paging import FIRST, Paging
-from ogpu.web.queries.lists import Listing, equal, within
+from ogpu.web.queries.lists import Condition, Listing, equal, within
 from ogpu.web.values import Attempt, Page, Payment, Registration, Response, Source, Task, TaskLife
 
 SHOWN = 100  # attempts and responses of a task
@@ -81,7 +83,21 @@ def tasks(
         (columns.winning_provider, provider),
         (columns.status, status),
     )
-    return _tasks.read(connection, where + within(columns.published_at, since, before), paging)
+    where += within(columns.published_at, since, before) + _in_blocks(columns.published_block, since, before)
+    return _tasks.read(connection, where, paging)
+
+
+def _in_blocks(column: Column[Any], since: int | None, before: int | None) -> list[Condition]:
+    """The same times by the blocks' numbers, which lists are sorted by; blocks of items stay in the index."""
+    number, at = tables.blocks.c.number, tables.blocks.c.timestamp
+    found = []
+    if since is not None:
+        first = select(number).where(at >= since).order_by(at, number).limit(1)
+        found.append(Condition(column >= first.scalar_subquery(), ""))
+    if before is not None:
+        last = select(number).where(at < before).order_by(at.desc(), number.desc()).limit(1)
+        found.append(Condition(column <= last.scalar_subquery(), ""))
+    return found
 
 
 def task(connection: Connection, address: str) -> Task | None:
