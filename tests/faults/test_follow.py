@@ -200,8 +200,7 @@ def test_with_faults_and_reorganisations_at_random_nothing_is_lost_or_told_twice
         proxy.rate(0.05, SEED)
         reader = followed(proxy.url, story, timeout=0.5)
     assert reader.hashes == node.chain()
-    logged = [log["data"] for log in node.rpc("eth_getLogs", {"address": LOGGER, "fromBlock": "0x0"})]
-    assert reader.numbers() == [int(data, 16) for data in logged]
+    assert reader.logs == node.logs()
 
 
 def test_a_node_that_ends_and_is_started_again_is_waited_for(tmp_path: Path) -> None:
@@ -264,11 +263,11 @@ def test_a_consumer_that_stops_reading_makes_it_read_one_range_ahead_and_no_more
         async with aclosing(steps):
             first = await anext(steps)
             assert isinstance(first, Blocks)
-            while chain.methods["eth_getBlockByNumber"] < 1 + 2 * len(first.blocks):
+            two = 1 + 2 * len(first.blocks)  # with the head
+            while chain.methods["eth_getBlockByNumber"] < two:
                 await asyncio.sleep(QUICK)
-            asked = chain.methods["eth_getBlockByNumber"]
             await asyncio.sleep(0.3)  # a third range would be asked for meanwhile
-            assert chain.methods["eth_getBlockByNumber"] == asked
+            assert chain.methods["eth_getBlockByNumber"] == two
 
     with long_chain(5000) as chain:
         followed(chain.url, story)
@@ -293,18 +292,32 @@ def test_it_ends_whenever_it_is_asked_to_and_leaves_nothing(node: Anvil) -> None
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.wait_for(task, 2)
-        steps = follow(rpc, [LOGGER])
-        await anext(steps)
-        await asyncio.wait_for(steps.aclose(), 2)
-        async for _ in follow(rpc, [LOGGER]):
-            break
-        gc.collect()
-        while asyncio.all_tasks() > before:  # of what was left by `break`, the loop takes care
-            await asyncio.sleep(QUICK)
         await asyncio.sleep(QUICK)
+        assert asyncio.all_tasks() == before
         assert len(os.listdir("/proc/self/fd")) <= files + 4  # connections that are kept for the next request
 
     followed(node.url, story)
+
+
+def test_it_ends_while_it_reads_ahead() -> None:
+    async def story(rpc: RPC) -> None:
+        await rpc.call("eth_chainId")
+        before = asyncio.all_tasks()
+        steps = follow(rpc, [LOGGER])
+        await anext(steps)
+        assert asyncio.all_tasks() > before  # it reads the next range
+        await asyncio.wait_for(steps.aclose(), 2)
+        assert asyncio.all_tasks() == before
+        async for _ in follow(rpc, [LOGGER]):
+            break
+        gc.collect()
+        while asyncio.all_tasks() > before:  # the loop ends what is left by `break`
+            await asyncio.sleep(QUICK)
+        await asyncio.sleep(QUICK)
+        assert asyncio.all_tasks() == before
+
+    with long_chain(5000) as chain:
+        followed(chain.url, story)
 
 
 MEMORY = """

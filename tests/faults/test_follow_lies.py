@@ -94,6 +94,7 @@ def test_a_lie_that_is_told_once_is_asked_again(told: Anvil, name: str) -> None:
         reader = followed(proxy.url, lambda rpc: caught_up(rpc, told))
         assert len(lies) == 1
     assert reader.numbers() == expected()
+    assert reader.logs == told.logs()
     assert reader.hashes == told.chain()
     assert not reader.rollbacks
 

@@ -88,6 +88,11 @@ class Anvil:
         """A block without its transactions."""
         return self.rpc("eth_getBlockByNumber", hex(number), False)
 
+    def logs(self) -> list[Any]:
+        """All that the first contract has logged."""
+        found: list[Any] = self.rpc("eth_getLogs", {"address": LOGGER, "fromBlock": "0x0"})
+        return found
+
     @property
     def ws_url(self) -> str:
         return f"ws://{HOST}:{self.port}"

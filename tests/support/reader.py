@@ -57,9 +57,14 @@ class Reader:
         """The last blocks' places."""
         return [block.cursor for block in self.blocks[-count:]]
 
+    @property
+    def logs(self) -> list[Any]:
+        """All logs, as they were told."""
+        return [log for block in self.blocks for log in block.logs]
+
     def numbers(self) -> list[int]:
         """All that was logged."""
-        return [int(log["data"], 16) for block in self.blocks for log in block.logs]
+        return [int(log["data"], 16) for log in self.logs]
 
 
 def followed(url: str | Sequence[str], story: Callable[[RPC], Awaitable[T]], timeout: float = 5) -> T:

@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 1 << 16  # a header has about 2,000
 CONNECT_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 1.0  # seconds to take leave
 HEARTBEAT = 20.0  # seconds between two pings; a connection without an answer to one is dead
-SHORTEST_WAIT = 0.01  # seconds; a node that says much must not make us listen or look all the time
+BREATH = 0.01  # seconds between two messages; a node that says much must not make us look all the time
 FIRST_PAUSE = 0.5  # seconds until it connects again; doubles
 LONGEST_PAUSE = 30.0
 SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
@@ -58,12 +58,9 @@ class NewHeads:
 
     async def wait(self, timeout: float) -> None:
         """Return at the next new block that a node tells of, at the latest after so many seconds."""
-        await asyncio.sleep(min(timeout, SHORTEST_WAIT))
-        try:
-            async with asyncio.timeout(timeout - SHORTEST_WAIT):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
                 await self._news.wait()
-        except TimeoutError:
-            pass
         self._news.clear()
 
     async def _listen(self) -> None:
@@ -93,7 +90,7 @@ class NewHeads:
                 await socket.send_json(SUBSCRIBE)
                 async for message in socket:
                     self._take(message.data, url)
-                    await asyncio.sleep(SHORTEST_WAIT)
+                    await asyncio.sleep(BREATH)
             finally:
                 await _closed(socket)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
