@@ -19,9 +19,11 @@ from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, Store
 from ogpu.networks import Network
+from ogpu.rpc.codec import interface
 from ogpu.rpc.follow import FINALITY, Block, Blocks, Cursor, RolledBack, follow
 from ogpu.rpc.transport import RPC
-from tests.support.indexing import dumped
+from tests.support.indexing import dumped, indexed
+from tests.support.localnet import rpc
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, story
 
@@ -44,29 +46,29 @@ def blocks(told: Story) -> list[Block]:
 
 async def taken(network: Network, head: int) -> list[Block]:
     """The blocks of a chain up to a block."""
-    rpc, found = RPC(network.rpc_urls, network.chain_id), list[Block]()
+    connection, found = RPC(network.rpc_urls, network.chain_id), list[Block]()
     try:
-        async with aclosing(follow(rpc, Decoder(network).addresses)) as steps:
+        async with aclosing(follow(connection, Decoder(network).addresses)) as steps:
             async for step in steps:
                 if isinstance(step, Blocks):
                     found += step.blocks
                 if found and found[-1].number >= head:
                     return found
     finally:
-        await rpc.close()
+        await connection.close()
     raise AssertionError
 
 
 async def batches(network: Network, parts: Sequence[Sequence[Block]]) -> AsyncIterator[Batch]:
     """Blocks, with what belongs to them, none of them final."""
-    rpc = RPC(network.rpc_urls, network.chain_id)
+    connection = RPC(network.rpc_urls, network.chain_id)
     try:
         for part in parts:
             happenings = Decoder(network).of(part)
-            facts = await Reader(rpc, network).facts(happenings, part[-1], -1)
+            facts = await Reader(connection, network).facts(happenings, part[-1], -1)
             yield Batch(part, happenings, facts, part[-1].number, -1)
     finally:
-        await rpc.close()
+        await connection.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -156,3 +158,22 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     with database.transaction() as connection:
         assert connection.execute(select(func.count()).select_from(tables.reorganisations)).scalar() == 1
     database.close()
+
+
+def test_a_node_without_old_states_gives_what_is_so_now(
+    told: Story, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was started again: of blocks it has everything but what the contracts said then."""
+    told.forget()
+    place = indexed(told.network, tmp_path / "index.sqlite3")
+    assert caplog.text.count("lacks the state") == 1
+    database = Database(place)
+    with database.transaction() as connection:
+        accounts = connection.execute(select(tables.accounts)).mappings().all()
+        tasks = connection.execute(select(tables.tasks)).mappings().all()
+    database.close()
+    assert len(tasks) > 5
+    vault = told.network.contracts["VAULT"]
+    for row in accounts:
+        call = {"to": vault, "data": interface("Vault").functions["balanceOf"].encode(row["address"])}
+        assert row["balance"] == int(rpc(told.url, "eth_call", call, "latest"), 16)

@@ -82,6 +82,10 @@ class Story:
             elif chance < 0.12:
                 self._restart()
 
+    def forget(self) -> None:
+        """Start the node again, which then lacks the states of all blocks but the newest."""
+        self._restart(keep_states=False)
+
     def end(self) -> None:
         """End the node."""
         if self._process is not None:
@@ -143,10 +147,15 @@ class Story:
             ("anvil_setBlockTimestampInterval", [BLOCK_TIME]),
         )
 
-    def _restart(self) -> None:
+    def _restart(self, *, keep_states: bool = True) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)  # it writes its state
         self._process.wait()
+        if not keep_states:
+            chain = self._folder / "chain.json"
+            saved = json.loads(chain.read_text())
+            saved["historical_states"] = None
+            chain.write_text(json.dumps(saved))
         self._start()
         self._settings()
         self.restarts += 1

@@ -19,7 +19,7 @@ from ogpu.indexer.happenings import Happening, SourceTerms, plain, stored_text
 from ogpu.networks import Network
 from ogpu.rpc.blocks import header_of
 from ogpu.rpc.codec import interface
-from ogpu.rpc.steps import FINALITY, Block
+from ogpu.rpc.steps import Block
 from ogpu.rpc.transport import RPC, quantity
 from ogpu.types import TaskStatus
 
@@ -191,9 +191,9 @@ class Reader:
         if not happenings:
             return facts
         try:
-            take_items(facts, await self._values(item_calls(happenings, self._network), final))
+            take_items(facts, await self._values(item_calls(happenings, self._network)))
             vault = self._network.contracts["VAULT"]
-            take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final), final))
+            take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final)))
         except (RPCFailed, RPCInvalidResponse):  # at that address there may be something else by now
             await self._see_that_it_stays(last)
             raise
@@ -205,45 +205,43 @@ class Reader:
         if header is None or header_of(header, last.number).hash != last.hash:
             raise Reorganised(f"Block {last.number} was dropped while the index read what belongs to it.")
 
-    async def _values(self, calls: Sequence[Call], final: int) -> dict[Call, Any]:
+    async def _values(self, calls: Sequence[Call]) -> dict[Call, Any]:
         """The results, decoded."""
-        answers = await self._ask(calls, final)
+        answers = await self._ask(calls)
         return {
             call: interface(call.contract).functions[call.function].decode(answer)
             for call, answer in zip(calls, answers, strict=True)
         }
 
-    async def _ask(self, calls: Sequence[Call], final: int) -> list[Any]:
+    async def _ask(self, calls: Sequence[Call]) -> list[Any]:
         try:
             answers = await self._rpc.batch([self._request(call) for call in calls])
         except NodeBehind:  # which is also what a missing state looks like
-            if not await self._finds_lacking(calls, final):
+            if not await self._finds_lacking(calls):
                 raise
-            return await self._ask(calls, final)
+            return await self._ask(calls)
         failure = next((answer for answer in answers if isinstance(answer, RPCFailed)), None)
         if failure is None:
             return answers
-        if not await self._finds_lacking(calls, final):
+        if not await self._finds_lacking(calls):
             raise failure
-        return await self._ask(calls, final)
+        return await self._ask(calls)
 
-    async def _finds_lacking(self, calls: Sequence[Call], final: int) -> bool:
+    async def _finds_lacking(self, calls: Sequence[Call]) -> bool:
         """Whether the node has no state of some of the blocks, which are read otherwise from now on."""
-        blocks = sorted({call.block for call in calls if call.block > self._lacking})
-        if not blocks or await self._has_state(blocks[0]):
+        blocks = [call.block for call in calls if call.block > self._lacking]
+        if not blocks or await self._has_state(min(blocks)):
             return False
-        lacking, having = 0, len(blocks)  # by the place in `blocks`: what is older is lacking as well
+        # Up to the head, and not only among these blocks, so that no batch has to find it out again.
+        lacking, having = min(blocks), quantity(await self._rpc.call("eth_blockNumber"))
         while having - lacking > 1:
             middle = (lacking + having) // 2
-            if await self._has_state(blocks[middle]):
+            if await self._has_state(middle):
                 having = middle
             else:
                 lacking = middle
-        self._lacking = blocks[lacking]
-        if self._lacking <= final:  # old ones are taken together, so that no batch has to find it out again
-            head = quantity(await self._rpc.call("eth_blockNumber"))
-            self._lacking = max(self._lacking, head - FINALITY)
-        logger.warning("the node lacks the state of block %d: its newest is read instead", blocks[lacking])
+        self._lacking = lacking
+        logger.warning("the node lacks the state up to block %d: its newest is read instead", lacking)
         return True
 
     async def _has_state(self, block: int) -> bool:
