@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
 
 import ogpu.web.routes
 from ogpu.networks import Network
 from ogpu.web.answers import Answers
-from ogpu.web.failures import add_failures
+from ogpu.web.failures import add_failures, error_schemas
 from ogpu.web.freshness import Freshness
 from ogpu.web.guard import Guard, Hosts
 from ogpu.web.heads import Heads
 from ogpu.web.health import Health, Keeper, add_health
+from ogpu.web.jsontext import written
 from ogpu.web.limits import Limits
 from ogpu.web.live import Live
 from ogpu.web.live_route import Seats, add_live
@@ -77,26 +81,15 @@ class _Fresh:
 
 def described() -> dict[str, Any]:
     """The OpenAPI document."""
-    return _application().openapi()
-
-
-class _Application(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        """The document, without the enumerations that it tells by names where they are used."""
-        document = super().openapi()
-        schemas = document["components"]["schemas"]
-        document["components"]["schemas"] = {
-            name: schema for name, schema in schemas.items() if schema["type"] != "integer"
-        }
-        return document
+    return _document(_application())
 
 
 def _application() -> FastAPI:
-    app = _Application(
+    app = FastAPI(
         title="OpenGPU management API",
         version="1",
         description=DESCRIPTION,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # told as bytes that are made once
         docs_url=None,  # they load from other hosts
         redoc_url=None,
         lifespan=_lifespan,
@@ -104,7 +97,21 @@ def _application() -> FastAPI:
     add_failures(app)
     app.include_router(api_router())
     app.include_router(server_router())
+    document = functools.cache(lambda: written(_document(app)))
+
+    async def openapi(request: Request) -> Response:
+        return Response(document(), media_type="application/json")
+
+    app.add_route("/api/openapi.json", openapi, include_in_schema=False)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The document, without the enumerations that it tells by names where they are used."""
+    document = app.openapi()
+    schemas = {**document["components"]["schemas"], **error_schemas()}
+    schemas = {name: schemas[name] for name in sorted(schemas) if schemas[name]["type"] != "integer"}
+    return {**document, "components": {"schemas": schemas}}
 
 
 def api_router() -> APIRouter:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -114,5 +114,12 @@ async def _broken(request: Request, error: Exception) -> Response:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Errors for the description of a path."""
-    return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in statuses}
+    """Errors for the description of a path; by reference, as a model for each would take long to make."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Failure.__name__}"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def error_schemas() -> dict[str, Any]:
+    """The schemas that those descriptions refer to."""
+    schema = TypeAdapter(Failure).json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), Failure.__name__: schema}

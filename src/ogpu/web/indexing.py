@@ -13,18 +13,11 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete
-
-from ogpu.content.options import resolve_options
 from ogpu.errors import FinalityBroken, IndexMismatch, OGPUError
-from ogpu.indexer.database import Database, engine
-from ogpu.indexer.documents import Bounds, Documents
+from ogpu.indexer.documents import Bounds
+from ogpu.indexer.keep import Keeping, emptied, keep_index
 from ogpu.indexer.place import Place, place_of
-from ogpu.indexer.run import Indexer
-from ogpu.indexer.tables import metadata
 from ogpu.networks import Network, parse_network
-from ogpu.rpc.subscription import NewHeads
-from ogpu.rpc.transport import RPC
 from ogpu.safejson import parse_json
 from ogpu.text import printable
 from ogpu.web.served import Served
@@ -34,7 +27,6 @@ logger = logging.getLogger(__name__)
 RUNNING = "The indexer runs."  # what it says once it does
 FAILED = 1
 JOB_SECONDS = 10.0
-BEGUN_POLL = 0.1  # seconds
 LONGEST_JOB = 1 << 20
 
 
@@ -79,54 +71,15 @@ def job_of(line: bytes) -> Job:
 
 async def indexed(job: Job) -> None:
     """Follow the chain until cancelled."""
+    keeping = Keeping(job.network, job.place, job.first_block, Bounds.from_settings())
     while True:
-        rpc = RPC(job.network.rpc_urls, job.network.chain_id)
         try:
-            async with NewHeads(job.network.ws_urls) as hint:
-                indexer = Indexer(rpc, job.network, job.place, first_block=job.first_block, hint=hint)
-                documents = asyncio.create_task(_fetched(indexer, job))
-                try:
-                    await indexer.run()
-                finally:
-                    await _canceled(documents)
+            await keep_index(keeping)
         except (FinalityBroken, IndexMismatch) as error:
             if not job.anew or error.facts.get("reason") in ("newer", "foreign"):
                 raise
-            logger.warning("the chain is another one now; its index is made anew")
-            await asyncio.to_thread(_emptied, job.place)
-        finally:
-            await rpc.close()
-
-
-async def _fetched(indexer: Indexer, job: Job) -> None:
-    """Fetch what items link to, once there is an index."""
-    while True:
-        await asyncio.sleep(BEGUN_POLL)
-        if indexer.progress.number >= 0:
-            break
-    found = engine(job.place)
-    try:
-        await Documents(found, job.network, resolve_options(None), Bounds.from_settings()).run()
-    finally:
-        found.dispose()
-
-
-async def _canceled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    (error,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(error, Exception):
-        logger.error("fetching documents ended: %s", type(error).__name__)
-
-
-def _emptied(place: Place) -> None:
-    """Take all rows out; whoever reads goes on with the same file."""
-    database = Database(place)
-    try:
-        with database.transaction() as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(delete(table))
-    finally:
-        database.close()
+            logger.warning("the chain is another one now: its index is made anew")
+            await asyncio.to_thread(emptied, job.place)
 
 
 async def _work() -> None:

@@ -60,6 +60,7 @@ class Live:
         self._wanted = asyncio.Event()
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._told: dict[Seen, tuple[bytes, Seen]] = {}
+        self._telling = asyncio.Lock()
         self.closed = False
 
     async def run(self) -> None:
@@ -139,9 +140,10 @@ class Live:
     async def _message(self, seen: Seen | None) -> tuple[bytes, Seen | None]:
         """What came since; made once for all who know the same."""
         key = seen or Seen(0, 0, 0)
-        if key not in self._told:
-            self._told[key] = await self._index.ask(lambda connection: _message(connection, seen))
-        return self._told[key]
+        async with self._telling:  # whoever waits here finds it made
+            if key not in self._told:
+                self._told[key] = await self._index.ask(lambda connection: _message(connection, seen))
+            return self._told[key]
 
 
 def _message(connection: Connection, seen: Seen | None) -> tuple[bytes, Seen]:
