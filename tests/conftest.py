@@ -25,6 +25,7 @@ LONGEST = (
     "test_matrix.py",
     "test_many.py",
     "test_pages.py",
+    "test_seeds.py",
     "test_pairs.py",
     "test_options.py",
     "test_examples.py",

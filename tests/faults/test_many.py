@@ -19,7 +19,7 @@ from tests.support.stage import Case
 PROCESSES, THREADS = 4, 8
 FAULTS = 0.02
 SILENCE = 1.0  # seconds until a request that is not answered ends
-PATIENCE = 240.0  # seconds for all of it
+PATIENCE = 600.0  # seconds for all of it; a quiet machine takes 45
 BASE = os.environ.get("OGPU_SEED") or secrets.token_hex(4)
 
 
@@ -72,7 +72,7 @@ def postgresql() -> Iterator[str]:
         yield server.fresh_schema()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_2000_by_8_threads_of_4_processes_with_faults_are_there_once(case: Case, tmp_path: Path) -> None:
     in_many_processes(case, str(tmp_path / "journal.sqlite3"), 2_000)
 

@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 
 from ogpu import AsyncClient, Client
 from ogpu.networks import Network
+from ogpu.tx.journal import Journal
 from tests.support.faults import SEND
 from tests.support.invariants import read_blocks
 from tests.support.journals import assert_journal_equals_chain, journal_rows
@@ -47,7 +48,11 @@ class Program:
     @contextlib.contextmanager
     def another(self, *urls: str, **changes: Any) -> Iterator[Call]:
         """One more client of the same account and journal; through the proxy unless there are other URLs."""
-        arguments = {"private_key": self.case.key, "journal": self.journal, "timeout": self.timeout} | changes
+        arguments = {
+            "private_key": self.case.key,
+            "journal": opened_journal(self.journal),
+            "timeout": self.timeout,
+        } | changes
         with opened(self.case.through(*(urls or (self.proxy.url,))), self.loop, **arguments) as call:
             yield call
 
@@ -127,11 +132,16 @@ def programs(
         loop = None if sync else stack.enter_context(running_loop())
         for name, its in zip(names, accounts(case, len(names)), strict=True):
             proxy = stack.enter_context(its.proxy())
-            arguments = {"private_key": its.key, "journal": journal, "timeout": timeout}
+            arguments = {"private_key": its.key, "journal": opened_journal(journal), "timeout": timeout}
             call = stack.enter_context(opened(its.through(proxy.url), loop, **arguments))
             found[name] = Program(its, proxy, call, journal, timeout, loop)
         yield found
     check(journal, list(found.values()))
+
+
+def opened_journal(path: Path) -> Journal:
+    """The journal that all write to, however long it takes: SQLite lets one after the other, in no order."""
+    return Journal(path, patience=4 * PATIENCE)
 
 
 @contextlib.contextmanager
