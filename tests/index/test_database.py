@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy.exc import OperationalError
 
 from ogpu.errors import ConfigurationError, FinalityBroken, IndexBusy, IndexFailed, IndexMismatch
 from ogpu.indexer.database import MIGRATIONS, Database
 from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.run import Indexer
 from ogpu.indexer.store import Identity, Store
+from ogpu.indexer.trouble import is_trouble, trouble
 from ogpu.rpc.steps import FINALITY
 from ogpu.rpc.transport import RPC
 from tests.support.indexing import POLL, dumped, indexed
@@ -208,3 +211,36 @@ def test_a_chain_that_is_another_below_what_is_final_ends_it_and_says_what_to_do
 
     with pytest.raises(FinalityBroken, match="ogpu index rebuild"):
         asyncio.run(work())
+
+
+def test_a_disk_that_is_full_for_a_while_is_waited_for(told: Story, tmp_path: Path) -> None:
+    fresh = dumped(indexed(told.network, tmp_path / "fresh.sqlite3"))
+    limits = [20, 120]  # pages, of the first connections; the tables alone take more than the first
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        if limits:
+            connection.execute(f"PRAGMA max_page_count = {limits.pop(0)}")
+
+    event.listen(Engine, "connect", limit)
+    try:
+        place = indexed(told.network, tmp_path / "index.sqlite3")
+    finally:
+        event.remove(Engine, "connect", limit)
+    assert limits == []
+    assert dumped(place) == fresh
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "passes"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "full", True),
+        (PermissionError(errno.EACCES, "Permission denied"), "permission", False),
+        (OperationalError("SELECT 1", {}, Exception("connection refused")), "away", True),
+        (OperationalError("SELECT 1", {}, Exception("password authentication failed")), "login", False),
+    ],
+)
+def test_trouble_is_told_from_what_waiting_helps(error: Exception, reason: str, passes: bool) -> None:
+    assert is_trouble(error)
+    told = trouble(error, place_of("postgresql://me:secret@host/db"))
+    assert (told.facts["reason"], told.retryable) == (reason, passes)
+    assert "secret" not in str(told)
