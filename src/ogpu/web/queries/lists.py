@@ -49,6 +49,11 @@ class Listing(Generic[T]):
         self._orders = {
             name: tuple(table.c[column] for column in columns) for name, columns in orders.items()
         }
+        self._select = select(*self._shape.columns)  # once, as making one takes longer than most answers
+        self._selects = {
+            columns: self._select.add_columns(*(column.label(None) for column in columns))
+            for columns in self._orders.values()
+        }
         first = next(iter(orders))
         self.sort = first if rising else f"-{first}"
 
@@ -61,7 +66,7 @@ class Listing(Generic[T]):
     ) -> Page[T]:
         """A page of the rows that meet all conditions, and one of `either` when there are some."""
         order = order_of(self.sort if paging.sort is None else paging.sort, self._orders)
-        statement = select(*self._shape.columns, *(column.label(None) for column in order.columns))
+        statement = self._selects[order.columns]
         for condition in where:
             statement = statement.where(condition.clause)
         scope = " ".join([self.table.name, *(condition.words for condition in (*where, *either))])
@@ -72,5 +77,5 @@ class Listing(Generic[T]):
 
     def one(self, connection: Connection, where: ColumnElement[bool]) -> T | None:
         """The row that meets a condition, if there is one."""
-        row = connection.execute(select(*self._shape.columns).where(where).limit(1)).first()
+        row = connection.execute(self._select.where(where).limit(1)).first()
         return None if row is None else self._shape.make(row)
