@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.watching import (
     head,
     keys_of,
     kinship,
+    streams_of,
 )
 
 from ogpu import AsyncClient, Client
@@ -182,5 +184,22 @@ def test_a_block_to_come_is_waited_for(bare: RunningNetwork) -> None:
                 for amount in range(1, 7):
                     await asyncio.to_thread(deposit, bare, amount)
                 assert amounts([event async for event in stream]) == [3, 4]
+
+    asyncio.run(story())
+
+
+def test_from_the_block_of_a_receipt_on_nothing_is_lost(bare: RunningNetwork) -> None:
+    """The client has seen a block that its feed, which looks less often, has not."""
+
+    async def story() -> None:
+        deaf = replace(through(bare, bare.url), ws_urls=())
+        async with asyncio.timeout(PATIENCE), AsyncClient(deaf) as client:
+            streams_of(client).poll = 1.0
+            async with client.events(Deposited):
+                await asyncio.to_thread(deposit, bare, 1)
+                block = int(await client.chain.rpc.call("eth_blockNumber"), 16)
+                async with client.events(Deposited, from_block=block) as stream:
+                    await asyncio.to_thread(deposit, bare, 2)
+                    assert [(await anext(stream)).amount for _ in range(2)] == [1, 2]
 
     asyncio.run(story())

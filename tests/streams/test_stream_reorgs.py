@@ -8,10 +8,12 @@ import random
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.support.emitting import SOMEBODY, Emitter, emitter
+from eth_abi.abi import encode
+from tests.support.emitting import CONTRACTS, SOMEBODY, Emitter, emitter
 from tests.support.watching import PATIENCE, Ledger, amounts, nobody_watches, streams_of
 
-from ogpu.events import Deposited, ProtocolEvent
+from ogpu.events import Deposited, ProtocolEvent, ResponseSubmitted
+from ogpu.rpc.codec import interface
 from ogpu.streams.stream import AsyncEventStream
 
 LAST = 999_999  # the amount of what ends a story
@@ -89,6 +91,56 @@ def test_a_transaction_that_is_mined_again_is_removed_and_given_again_with_its_n
             assert (again.amount, again.removed) == (7, False)
             assert again.place.transaction_hash == first.place.transaction_hash
             assert again.place.block_hash != first.place.block_hash
+
+    asyncio.run(story())
+
+
+def test_what_is_mined_into_a_block_that_was_there_before_is_given(emitting: Emitter) -> None:
+    """A watcher begins; then a transaction gets into a block that replaces one from before that."""
+
+    async def story() -> None:
+        async with emitting.client() as client:
+            await asyncio.to_thread(emitting.deposits, 1, 2, 3)
+            async with client.events(Deposited) as stream:
+                topic = interface("Vault").events["Deposited"].topic
+                call = {
+                    "from": emitting.node.sender,
+                    "to": CONTRACTS["VAULT"],
+                    "data": topic + encode(["address", "uint256"], [SOMEBODY, 4]).hex(),
+                    "gas": hex(100_000),
+                }
+                await asyncio.to_thread(emitting.node.rpc, "anvil_reorg", 3, [[call, 0]])
+                await asyncio.to_thread(emitting.deposits, 5)
+                assert amounts(await some(stream, 2)) == [4, 5]
+
+    asyncio.run(story())
+
+
+def test_the_response_that_has_a_dropped_one_s_address_is_asked_whose_it_is(emitting: Emitter) -> None:
+    """Addresses come from counters, so another provider's response may have the one of a dropped one."""
+    response, task, other = "0x" + "0a" * 20, "0x" + "0b" * 20, "0x" + "0c" * 20
+
+    def answer(provider: str) -> None:
+        """Let the response be this provider's: its code copies the answer from behind itself."""
+        params = encode(["(address,address,string,uint256)"], [(task, provider, "", 1)])
+        code = f"61{len(params):04x}600e60003961{len(params):04x}6000f3"
+        emitting.node.rpc("anvil_setCode", response, f"0x{code}{params.hex()}")
+
+    async def story() -> None:
+        async with emitting.client() as client, client.events(provider=SOMEBODY) as stream:
+            await asyncio.to_thread(answer, SOMEBODY)
+            await asyncio.to_thread(emitting.emit, "Nexus", "ResponseSubmitted", response, task)
+            async with asyncio.timeout(PATIENCE):
+                first = await anext(stream)
+                await asyncio.to_thread(answer, other)
+                await asyncio.to_thread(emitting.reorganise, 1)
+                await asyncio.to_thread(answer, other)
+                await asyncio.to_thread(emitting.emit, "Nexus", "ResponseSubmitted", response, task)
+                await asyncio.to_thread(emitting.deposits, 1)
+                removed, last = await anext(stream), await anext(stream)
+        assert isinstance(first, ResponseSubmitted)
+        assert (removed.place, removed.removed) == (first.place, True)
+        assert isinstance(last, Deposited)
 
     asyncio.run(story())
 

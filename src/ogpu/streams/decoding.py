@@ -56,10 +56,10 @@ class Decoder:
         self, log: Mapping[str, Any], timestamp: int, kinds: frozenset[type[ProtocolEvent]] | None
     ) -> ProtocolEvent | None:
         found = self._known.get(str(log.get("address")).lower())
-        topics = log.get("topics") or ("",)
-        if found is None or topics[0] not in found[1]:
+        topic = (log.get("topics") or ("",))[0].lower()
+        if found is None or topic not in found[1]:
             return None
-        event, kind = found[1][topics[0]]
+        event, kind = found[1][topic]
         if kinds is not None and kind not in kinds:
             return None
         try:

@@ -13,7 +13,7 @@ from ogpu.networks import Network
 from ogpu.rpc.answers import quantity
 from ogpu.rpc.codec import ZERO_ADDRESS, interface
 from ogpu.rpc.follow import follow
-from ogpu.rpc.steps import FINALITY, POLL, Block, Cursor, Step
+from ogpu.rpc.steps import FINALITY, POLL, Block, Cursor, RolledBack, Step
 from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 from ogpu.streams.decoding import STREAMED, Decoder
@@ -127,6 +127,8 @@ class Streams:
             )
             async with contextlib.aclosing(steps):
                 async for step in steps:
+                    if isinstance(step, RolledBack):
+                        self.facts.forget()
                     yield step
 
     async def _contracts(self) -> dict[str, str]:

@@ -71,6 +71,7 @@ class Watch:
         self._feed: Feed | None = None
         self._place: int | None = None  # in the feed; None while it reads by itself
         self._own: AsyncGenerator[Step, None] | None = None
+        self._untaken: Sequence[Entry] = ()  # what it has read by itself, until its place is after it
         self._at_head = False
         self._gone = 0
         self.over = False
@@ -82,7 +83,8 @@ class Watch:
         if self._span.first is None or self._span.first > chain[-1].number:
             self._known.extend(chain)
             self._from, self._place = chain[0].number, feed.end
-            self._before = max(chain[-1].number, self._chain.highest)
+            if self._span.first is None:
+                self._before = max(chain[-1].number, self._chain.highest)
         elif self._span.first > chain[0].number:
             before = [cursor for cursor in chain if cursor.number < self._span.first]
             if (place := feed.after(before[-1])) is not None:
@@ -133,6 +135,8 @@ class Watch:
             await self._stop_reading()
 
     async def _own_entries(self) -> Sequence[Entry]:
+        if self._untaken:  # it was interrupted while it looked at these
+            return self._untaken
         if self._own is None:
             self._own = self._chain.history(self._known, self._from)
         try:
@@ -146,6 +150,7 @@ class Watch:
                 kinds = None if self._wish.by_item else self._wish.kinds
                 told = [self._chain.told(block, kinds) for block in step.blocks]
                 self._chain.facts.learn(event for block in told for event in block.events)
+                self._untaken = told
                 return told
             case RolledBack():
                 self._chain.facts.forget()
@@ -155,7 +160,7 @@ class Watch:
                 return []
 
     async def _stop_reading(self) -> None:
-        own, self._own = self._own, None
+        own, self._own, self._untaken = self._own, None, ()
         if own is not None:
             await own.aclose()
 
@@ -184,6 +189,7 @@ class Watch:
                 events = [event for block in blocks if self._wants(block) for event in block.events]
                 await self._chain.facts.see_to(self._wish, events, blocks[-1].cursor)
             found = [event for block in blocks for event in self._shown(block)]
+        self._untaken = ()
         if self._place is not None:
             self._place += len(entries)
         return found
@@ -205,7 +211,7 @@ class Watch:
             if found:
                 self._given.append((block.cursor, found))
         if block.cursor.number > self._before:
-            self._before = -1  # what replaces a block that was there before is new
+            self._before = -1  # whatever comes now is new
         if self._span.last is not None and block.cursor.number >= self._span.last:
             self.over = True
         return found
@@ -218,6 +224,7 @@ class Watch:
                 found += [replace(event, removed=True) for event in reversed(self._given.pop()[1])]
         while self._known and self._known[-1].number > step.to.number:
             self._known.pop()
+        self._before = min(self._before, step.to.number)  # what replaces what was there before is new
         if not self._known:
             self._known.append(step.to)
             self._from = step.to.number
