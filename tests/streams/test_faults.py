@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -194,6 +195,31 @@ def test_an_item_that_says_nothing_of_itself_is_nobody_s_and_stops_nothing(emitt
             return [await anext(stream)]
 
     assert not isinstance(asyncio.run(asyncio.wait_for(story(), PATIENCE))[0], ResponseSubmitted)
+
+
+def test_an_interrupted_wait_loses_nothing_also_while_it_is_asked_whose_items_are(emitting: Emitter) -> None:
+    first = emitting.node.head() + 1
+    emitting.emit("Nexus", "ResponseSubmitted", "0x" + "03" * 20, "0x" + "04" * 20)
+    emitting.emit("Vault", "Deposited", SOMEBODY, 1)
+    emitting.node.mine(100)  # so that it is read by itself, and not of the feed
+
+    async def story() -> ProtocolEvent:
+        async with (
+            emitting.client(heard=False) as client,
+            client.events(provider=SOMEBODY, from_block=first) as stream,
+        ):
+            waiting = asyncio.create_task(anext(stream))
+            while streams_of(client).facts._reader is None:
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiting
+            emitting.emit("Vault", "Deposited", SOMEBODY, 2)
+            return await anext(stream)
+
+    event = asyncio.run(asyncio.wait_for(story(), PATIENCE))
+    assert isinstance(event, Deposited)
+    assert event.amount == 1
 
 
 # --- watchers
