@@ -23,6 +23,7 @@ from ogpu.rpc.transport import RPC
 Lie = Callable[[Any], Any]
 LOGS, BLOCK = "eth_getLogs", "eth_getBlockByNumber"
 OTHER_HASH = "0x" + "42" * 32
+HUGE = hex(2**63)  # which no database can store
 COUNTS = (3, 0, 2, 5)
 
 
@@ -62,10 +63,13 @@ LIES: dict[str, tuple[str, Lie]] = {
     "logs without topics": (LOGS, each(lambda log: log | {"topics": None})),
     "logs with broken data": (LOGS, each(lambda log: log | {"data": "0x1"})),
     "logs without a place": (LOGS, each(lambda log: log | {"logIndex": None})),
+    "logs of an impossible place": (LOGS, each(lambda log: log | {"logIndex": HUGE})),
+    "logs without a transaction": (LOGS, each(lambda log: log | {"transactionHash": "0x"})),
     "logs that are none": (LOGS, lambda logs: ["log"]),
     "something else than logs": (LOGS, lambda logs: {"logs": logs}),
     "nothing": (LOGS, lambda logs: None),
     "headers of another number": (BLOCK, each(lambda header: header | {"number": "0x77"})),
+    "headers of an impossible time": (BLOCK, each(lambda header: header | {"timestamp": HUGE})),
     "headers of another parent": (BLOCK, each(lambda header: header | {"parentHash": OTHER_HASH})),
     "headers of another hash": (BLOCK, each(lambda header: header | {"hash": OTHER_HASH})),
     "headers without a bloom": (BLOCK, each(lambda header: header | {"logsBloom": None})),

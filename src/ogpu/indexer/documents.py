@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ class Documents:
                     try:
                         self._kept = await in_thread(self._shelf.open, self._bounds.max_bytes)
                         await self._work(session)
-                    except SQLAlchemyError as error:
+                    except (SQLAlchemyError, sqlite3.Error) as error:  # SQLite's own, of opening a file
                         logger.warning("documents wait for the index's database: %s", type(error).__name__)
                         await asyncio.sleep(DATABASE_PAUSE)
             finally:

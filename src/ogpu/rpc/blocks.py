@@ -23,6 +23,7 @@ _WORD = re.compile(r"0x[0-9a-fA-F]{64}")
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 _MOST_TOPICS = 4  # which the EVM can log
 
+LARGEST = 2**63 - 1  # number of a block or log, and time, that any database can store
 UNLIKELY = 1e-4  # that a bloom has an address's bits and not its logs, in a block that is not crowded
 
 Log = Mapping[str, Any]
@@ -64,6 +65,10 @@ def header_of(value: Any, number: int | None = None) -> Header:
         quantity(told.get("timestamp")),
         bloom_of(told.get("logsBloom")),
     )
+    if max(header.number, header.timestamp) > LARGEST:
+        raise unfit(
+            header.number if number is None else number, "its number or time is beyond all that can be"
+        )
     if number is not None and header.number != number:
         raise unfit(number, f"it is given the number {header.number}")
     return header
@@ -88,6 +93,9 @@ def with_logs(headers: Sequence[Header], logs: Sequence[Any], bits: Bits) -> lis
             raise unfit(number, "a log of it was not asked for")
         if reason := _oddity(log, of[number], bits):
             raise unfit(number, reason)
+        hash_of(log.get("transactionHash"))
+        if index > LARGEST:
+            raise unfit(number, "a log's place is beyond all that can be")
         if (number, index) <= before:
             raise unfit(number, "its logs are not in order, or one is there twice")
         before = number, index

@@ -52,6 +52,7 @@ class Feed:
         self._error: OGPUError | None = None
         self._at_head = False
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(lambda _: self._wake())
 
     @property
     def end(self) -> int:
@@ -66,7 +67,7 @@ class Feed:
     @property
     def over(self) -> bool:
         """Whether nothing more comes of it."""
-        return self._error is not None
+        return self._error is not None or self._task.done()
 
     async def ready(self) -> None:
         """Wait until it has once caught up with the chain; raises what has ended it."""
@@ -77,6 +78,8 @@ class Feed:
         """Wait for the next entry; raises what has ended it."""
         if self._error is not None:
             raise copy(self._error) from self._error
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()  # what nobody has expected ends all who read, too
         await self._changed.wait()
 
     async def read(self, place: int, most: int) -> list[Entry]:
