@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.support.emitting import SOMEBODY, Emitter, emitter
@@ -155,6 +156,27 @@ def test_a_chain_that_goes_back_below_its_finality_ends_all_streams(emitting: Em
             assert nobody_watches(streams_of(client))
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def test_a_node_that_ends_and_is_started_again_is_waited_for(tmp_path: Path) -> None:
+    async def story(own: Emitter) -> list[int]:
+        async with (
+            AsyncClient(own.network(ws_urls=(own.ws_url,)), journal=":memory:") as client,
+            client.events(Deposited) as stream,
+            client.events(Deposited, from_block=0) as past,
+        ):
+            own.emit("Vault", "Deposited", SOMEBODY, 1)
+            found = [await anext(stream)]
+            waiting = asyncio.ensure_future(anext(stream))
+            await asyncio.to_thread(own.node.stop)
+            await asyncio.to_thread(own.node.start)
+            await asyncio.to_thread(own.emit, "Vault", "Deposited", SOMEBODY, 2)
+            found.append(await waiting)
+            assert amounts(found) == [1, 2]
+            return amounts([await anext(past), await anext(past)])
+
+    with emitter("--state", str(tmp_path / "state.json")) as own:
+        assert asyncio.run(asyncio.wait_for(story(own), PATIENCE)) == [1, 2]
 
 
 # --- logs

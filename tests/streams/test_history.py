@@ -39,8 +39,9 @@ from ogpu.streams.decoding import all_kinds, kinds_of
 
 @pytest.fixture(scope="module")
 def world(bare_network: RunningNetwork) -> Iterator[Past]:
-    """A chain on which all of the protocol has happened."""
+    """A chain on which all of the protocol has happened, longer ago than a client looks back by itself."""
     with lived(bare_network) as found:
+        found.network.rpc("anvil_mine", "0x50")
         yield found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from tests.support.localnet import RunningNetwork
 from tests.support.market import source_info, task_info, through
+from tests.support.watching import PATIENCE, deposit
 
 from ogpu import AsyncClient, Client
-from ogpu.events import SourcePublished, TaskPublished
+from ogpu.events import Deposited, SourcePublished, TaskPublished
 
 
 def test_what_happens_from_now_on_is_given_and_nothing_before(bare: RunningNetwork) -> None:
@@ -36,3 +38,19 @@ def test_the_same_from_asyncio(bare: RunningNetwork) -> None:
                     break
 
     asyncio.run(story())
+
+
+def test_what_the_client_has_seen_before_is_not_given_though_the_shared_look_is_behind(
+    bare: RunningNetwork,
+) -> None:
+    async def story() -> None:
+        network = replace(through(bare, bare.url), ws_urls=())
+        async with AsyncClient(network) as client, client.events(Deposited) as first:
+            await asyncio.to_thread(deposit, bare, 1)
+            await client.vault.balance_of(bare.address())
+            async with client.events(Deposited) as second:
+                await asyncio.to_thread(deposit, bare, 2)
+                assert (await anext(second)).amount == 2
+            assert [(await anext(first)).amount, (await anext(first)).amount] == [1, 2]
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
