@@ -7,27 +7,23 @@ import gc
 import os
 import random
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from tests.support.anvil import CHAIN_ID, LOGGER, Anvil, anvil
-from tests.support.longchain import long_chain
 from tests.support.proxy import Fault, proxied
 from tests.support.reader import QUICK, Reader, caught_up, followed, read
 
 from ogpu.errors import FinalityBroken, InvalidInput, RPCUnreachable, WrongChain
 from ogpu.rpc.follow import Blocks, Cursor, Finalized, follow
+from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 
 SEED = int(os.environ.get("OGPU_SEED") or secrets.randbelow(1 << 32))
-MANY = 100_000  # blocks
 FAULTS = 8  # at random, while the chain changes
-MOST_MEMORY = 60_000  # KiB that many blocks may take
 SLOW = 60.0  # seconds between two looks; a test that waits for one fails
 
 
@@ -257,22 +253,6 @@ def test_known_blocks_with_a_gap_are_refused_before_anything_is_asked() -> None:
     followed("http://127.0.0.1:9", story)
 
 
-def test_a_consumer_that_stops_reading_makes_it_read_one_range_ahead_and_no_more() -> None:
-    async def story(rpc: RPC) -> None:
-        steps = follow(rpc, [LOGGER])
-        async with aclosing(steps):
-            first = await anext(steps)
-            assert isinstance(first, Blocks)
-            two = 1 + 2 * len(first.blocks)  # with the head
-            while chain.methods["eth_getBlockByNumber"] < two:
-                await asyncio.sleep(QUICK)
-            await asyncio.sleep(0.3)  # a third range would be asked for meanwhile
-            assert chain.methods["eth_getBlockByNumber"] == two
-
-    with long_chain(5000) as chain:
-        followed(chain.url, story)
-
-
 def test_it_ends_whenever_it_is_asked_to_and_leaves_nothing(node: Anvil) -> None:
     node.mine(100)
     draw = random.Random(SEED)
@@ -299,7 +279,30 @@ def test_it_ends_whenever_it_is_asked_to_and_leaves_nothing(node: Anvil) -> None
     followed(node.url, story)
 
 
-def test_it_ends_while_it_reads_ahead() -> None:
+@pytest.fixture(scope="module")
+def high() -> Iterator[Anvil]:
+    """A node with more blocks than are asked for at once, twice."""
+    with anvil() as running:
+        running.mine(2 * MOST_BLOCKS + 100)
+        yield running
+
+
+def test_a_consumer_that_stops_reading_makes_it_read_one_range_ahead_and_no_more(high: Anvil) -> None:
+    async def story(rpc: RPC) -> None:
+        async with aclosing(follow(rpc, [LOGGER])) as steps:
+            first = await anext(steps)
+            assert isinstance(first, Blocks)
+            two = 1 + 2 * len(first.blocks)  # with the head
+            while proxy.methods["eth_getBlockByNumber"] < two:
+                await asyncio.sleep(QUICK)
+            await asyncio.sleep(0.3)  # a third range would be asked for meanwhile
+            assert proxy.methods["eth_getBlockByNumber"] == two
+
+    with proxied(high.url) as proxy:
+        followed(proxy.url, story)
+
+
+def test_it_ends_while_it_reads_ahead(high: Anvil) -> None:
     async def story(rpc: RPC) -> None:
         await rpc.call("eth_chainId")
         before = asyncio.all_tasks()
@@ -316,36 +319,4 @@ def test_it_ends_while_it_reads_ahead() -> None:
         await asyncio.sleep(QUICK)
         assert asyncio.all_tasks() == before
 
-    with long_chain(5000) as chain:
-        followed(chain.url, story)
-
-
-MEMORY = """
-import asyncio, resource, sys
-from ogpu.rpc.follow import Blocks, follow
-from ogpu.rpc.transport import RPC
-url, chain, address, head = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-async def main():
-    rpc, count, before = RPC([url], chain), 0, 0
-    async for step in follow(rpc, [address]):
-        if isinstance(step, Blocks):
-            count += len(step.blocks)
-            before = before or used()
-            if step.blocks[-1].number >= head:
-                break
-    await rpc.close()
-    print(count, used() - before)
-asyncio.run(main())
-"""
-
-
-def test_a_long_empty_history_takes_no_more_memory_than_a_short_one() -> None:
-    with long_chain(MANY) as chain:
-        arguments = [chain.url, str(CHAIN_ID), LOGGER, str(MANY)]
-        said = subprocess.run(
-            [sys.executable, "-c", MEMORY, *arguments], capture_output=True, text=True, timeout=60, check=True
-        )
-    count, memory = map(int, said.stdout.split())
-    assert count == MANY + 1
-    assert memory < MOST_MEMORY
+    followed(high.url, story)
