@@ -36,11 +36,16 @@ class Freshness:
         head = await self._head(position)
         if position is not None and position.number >= head:
             return
-        if not await self._reached(head) and known is None:
+        if not await self._caught_up(position, head) and known is None:
             raise Unready(
                 f"The index has not reached block {head} yet, and does not know that task.",
                 hint="Try again in a moment; /readyz tells how far it is.",
             )
+
+    async def _caught_up(self, position: Position | None, head: int) -> bool:
+        """Wait for the head, but not for an index that still has much to read."""
+        much = position is not None and head - position.number > self._limits.behind
+        return False if much and not self._limits.fresh else await self._reached(head)
 
     async def _reached(self, head: int) -> bool:
         _, position = await self._known(None)
