@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import func, select
 
 from index_parts import chain
 from index_parts.asking import KINDS, ask
+from ogpu.indexer import tables
 from ogpu.indexer.check import Difference, check, where_to_check
 from ogpu.indexer.database import engine
 from ogpu.indexer.keep import Keeping, keep_index
@@ -16,6 +18,10 @@ from ogpu.indexer.run import Progress
 from ogpu.indexer.status import Status, status_of
 from ogpu.networks import parse_network
 from ogpu.rpc.transport import RPC
+from ogpu.web import queries
+from ogpu.web.limits import Limits
+from ogpu.web.paging import Paging
+from ogpu.web.reading import Index
 
 EVENTS = 2500
 PATIENCE = 60.0  # seconds
@@ -62,3 +68,16 @@ def test_a_node_without_old_states_gives_an_index_that_is_right(
 def test_each_kind_of_request_is_answered(filled: tuple[Place, int, list[Difference]]) -> None:
     asked = ask(str(filled[0].path), rounds=1)
     assert {one.kind for one in asked if one.status < 400} == set(KINDS)
+
+
+def test_tasks_of_a_time_are_all_of_its_blocks(filled: tuple[Place, int, list[Difference]]) -> None:
+    index = Index(filled[0], Limits())
+    with index.look() as connection:
+        column = tables.tasks.c.published_at
+        times = sorted(set(connection.execute(select(column)).scalars()))
+        assert len(times) > 1  # a block each, ten minutes apart
+        for since, before in ((times[0], times[1]), (times[1], times[-1] + 1), (times[0] + 1, times[1])):
+            inside = select(func.count()).where(column >= since, column < before)
+            page = queries.tasks(connection, since=since, before=before, paging=Paging(limit=500))
+            assert len(page.items) == connection.execute(inside).scalar()
+    index.close()
