@@ -89,3 +89,16 @@ def test_a_part_that_was_short_does_not_make_it_grow() -> None:
     span = Span(now=100)
     span.served(3, 0)
     assert span.now == 100
+
+
+def test_few_steps_lead_to_all_blocks_and_many_full_ones_are_never_asked_for() -> None:
+    span, steps = Span(now=1), 0
+    while span.now < MOST_BLOCKS:
+        span.served(span.now, 0)
+        steps += 1
+    assert steps <= 4
+    full, most = Span(now=1), 0
+    for _ in range(100):
+        most = max(most, full.now * 2000)  # events
+        full.served(full.now, full.now * 2000)
+    assert most <= 2 * ENOUGH_LOGS

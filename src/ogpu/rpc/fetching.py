@@ -30,7 +30,7 @@ class Fetch:
     def __init__(self, rpc: RPC, addresses: Sequence[str]) -> None:
         self._rpc = rpc
         self._bits = {address.lower(): bits_of_hex(address.lower()) for address in addresses}
-        self._span = Span()
+        self._span = Span(now=1)  # the first answers say how full blocks are
         self._by_hash = True  # whether nodes give logs by a block's hash (EIP-234)
         self._turn = 0
 
