@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,25 @@ from tests.support.localnet import RunningNetwork, started, wait_until
 from tests.support.market import PRICE, source_info
 from tests.support.past import chain_time
 
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAFUlEQVR42mNkaPjPgBswMeABI1UaANSUAZTNfxoGAAAAAElFTkSuQmCC"
-)
+
+def painted(width: int = 320, height: int = 160) -> bytes:
+    """A picture, as PNG."""
+    rows = b"".join(
+        b"\0" + bytes(part for x in range(width) for part in (60 + y // 2, 80 + x // 3, 200 - (x ^ y) % 60))
+        for y in range(height)
+    )
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+PICTURE = painted()
 TEXTS = ("A calm sea.", "What a day!", "It rains again.", "Never more.", "As good as it gets.", "So so.")
 
 

@@ -19,7 +19,7 @@ from ogpu.web.bodies import MOST_PIECES, body_of, image_type
 from tests.support.hostile import HOSTILE, LONG_WORD
 from tests.support.page_world import PICTURE
 
-OURS = {"bdi", "span", "a", "pre", "svg", "path", "button", "data", "time"}
+OURS = {"bdi", "wbr", "span", "a", "pre", "svg", "path", "button", "data", "time"}
 
 
 class Seen(HTMLParser):

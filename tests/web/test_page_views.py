@@ -66,7 +66,7 @@ def paths(world: World) -> dict[str, str]:
         "account": f"/accounts/{world.network.address()}",
         "blocks": "/blocks",
         "block": f"/blocks/{int(mined['number'], 16)}",
-        "search": "/search?q=0x000000",
+        "search": "/search?q=0x0000",
     }
 
 
@@ -380,6 +380,6 @@ def test_a_result_is_served_as_what_it_is_and_no_more(site: str, world: World) -
 def test_a_picture_is_shown_from_here(browser: Browser, site: str, world: World) -> None:
     with visit(browser, site) as window:
         view = window.go(f"/tasks/{world.tasks['picture']}")
-        assert view.evaluate("document.querySelector('.picture img').naturalWidth") == 10
+        assert view.evaluate("document.querySelector('.picture img').naturalWidth") == 320
         assert "Ein ruhiges Meer." in window.go(f"/tasks/{world.tasks['text']}").inner_text(".response pre")
         assert view.evaluate("document.querySelector('link[rel=icon]').href").startswith(site)

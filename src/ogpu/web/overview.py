@@ -152,7 +152,7 @@ def _spend(seen: Activity, columns: Columns) -> Markup:
     paid = Series("paid", "s-paid", tuple(value / COIN for value in _of(seen.intervals, "paid")))
     total = show.coins(sum(_of(seen.intervals, "paid")))
     return charts.bars(
-        "Spend",
+        "Spend, OGPU",
         f"{total} OGPU paid in this time",
         columns,
         [paid],

@@ -151,6 +151,7 @@ def _render(
         network=site.network,
         position=place,
         behind=max(place.head - place.number, 0) if place else 0,
+        failed=shown.status >= 400,
         notice="" if shown.status >= 400 else _notice(site, place),
         now=now,
         params=params,

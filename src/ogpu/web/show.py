@@ -6,6 +6,7 @@ Whatever is not ours passes `text`: escaped, bounded, with nothing in it that ac
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -195,7 +196,7 @@ def _pieces(value: str, kept: set[str]) -> Iterator[Markup]:
             yield escape(characters[:MOST_MARKS])
             yield Markup('<span class="ctl">+{0} marks</span>').format(len(characters) - MOST_MARKS)
         else:
-            yield escape(characters)
+            yield escape(characters).replace("_", Markup("_<wbr>"))  # where a long name may be broken
 
 
 def _hides(character: str, kept: set[str]) -> bool:
@@ -234,7 +235,8 @@ def host(value: str) -> Markup:
     """A stranger's link under the name of its host, when it may be followed; else as text."""
     target = web_link(value)
     if target is None:
-        return text(value, 120)
+        plain_host = re.match(r"http://([a-z0-9.:-]{1,80})/", value)
+        return text(plain_host[1] if plain_host else value, 120)
     return Markup('<a class="out" href="{0}" title="{0}" rel="noopener noreferrer nofollow">{1}</a>').format(
         target, urlsplit(target).hostname
     )

@@ -101,9 +101,8 @@ export const live = (ready) => {
     if (again && !document.hidden && document.getSelection().isCollapsed) look();
   };
   const events = new EventSource("/api/live");
-  events.onmessage = look;
   events.addEventListener("change", look);
-  events.addEventListener("changes", look);
+  events.addEventListener("reset", look);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   document.addEventListener("selectionchange", () => { if (again && document.getSelection().isCollapsed) look(); });
   setInterval(look, CALM);
