@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,16 +14,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, insert, select
 from web3 import Web3
 
 from ogpu import Client
+from ogpu.content.cid import cid_in_link
+from ogpu.errors import OGPUError
+from ogpu.indexer import tables
 from ogpu.networks import load_network_file
 from tests.support.bidders import bidders
 from tests.support.hostile import HOSTILE, LONG_WORD
 from tests.support.indexing import indexed
 from tests.support.localnet import RunningNetwork, started
 from tests.support.market import source_info
-from tests.support.page_world import keep_content
 from tests.support.past import chain_time
 
 PRICE = 10**15
@@ -132,3 +137,34 @@ def _batch(url: str, requests: list[dict[str, Any]]) -> None:
 def _interface(contract: str) -> Any:
     abi = json.loads(resources.files("ogpu").joinpath("abi", f"{contract}.json").read_text())["abi"]
     return Web3().eth.contract(abi=abi)
+
+
+def keep_content(path: Path, client: Client) -> None:
+    """Fetch what an index's items link to, and keep it there."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        urls = {
+            url
+            for column in (tables.sources.c.metadata_url, tables.tasks.c.config_url, tables.responses.c.data)
+            for (url,) in connection.execute(select(column))
+        }
+        seen: set[str] = set()
+        for url in sorted(urls):
+            cid = cid_in_link(url)
+            if cid is None:
+                continue
+            key = hashlib.sha256(url.encode()).hexdigest()
+            if cid not in seen:
+                seen.add(cid)
+                connection.execute(insert(tables.documents), _document(client, cid))
+            connection.execute(insert(tables.links), {"url_hash": key, "url": url, "cid": cid})
+    engine.dispose()
+
+
+def _document(client: Client, cid: str) -> dict[str, object]:
+    row: dict[str, object] = {"cid": cid, "role": "content", "tries": 1, "next_try": int(time.time())}
+    try:
+        body = client.content.get_bytes(cid)
+    except OGPUError as error:
+        return {**row, "state": "failed", "body": None, "size": None, "error": error.message}
+    return {**row, "state": "kept", "body": body, "size": len(body), "error": None}

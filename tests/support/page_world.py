@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
-import time
+import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import create_engine, insert, select
-
 from ogpu import Client
-from ogpu.content.cid import cid_in_link
-from ogpu.errors import OGPUError
-from ogpu.indexer import tables
 from ogpu.networks import load_network_file
 from ogpu.types import DeliveryMethod, TaskInfo, TaskInput
 from tests.support.bidders import answer, bid, bidders
-from tests.support.indexing import indexed
 from tests.support.localnet import RunningNetwork, started, wait_until
 from tests.support.market import PRICE, source_info
 from tests.support.past import chain_time
@@ -53,17 +46,25 @@ class World:
 
     network: RunningNetwork
     client: Client
-    folder: Path
     sources: list[str]
     providers: list[str]
     tasks: dict[str, str]
 
-    def index(self, name: str = "index") -> Path:
-        """A new index of all that has happened, with what it links to."""
-        path = self.folder / f"{name}.sqlite3"
-        indexed(load_network_file(self.network.file), path)
-        keep_content(path, self.client)
-        return path
+    @property
+    def site(self) -> str:
+        """Where the network itself serves its page."""
+        return str(self.network.document["management_url"])
+
+    def shown(self, *paths: str) -> None:
+        """Wait until the index has the newest block, and what these views link to."""
+        head = int(self.network.rpc("eth_blockNumber"), 16)
+
+        def ready(path: str) -> bool:
+            with urllib.request.urlopen(self.site + path) as answer:
+                html = answer.read().decode()
+            return f'href="/blocks/{head}"' in html and "being fetched" not in html
+
+        wait_until(lambda: all(map(ready, paths)), 60, "the index")
 
     def publish(
         self, source: str, function: str = "analyze_sentiment", seconds: int = 3600, **data: object
@@ -86,10 +87,10 @@ def lived_in(folder: Path) -> Iterator[World]:
     with started(folder, "--no-provider") as network:
         chosen = load_network_file(network.file)
         with Client(chosen, private_key=network.key(), journal=":memory:") as client:
-            yield _filled(network, client, folder)
+            yield _filled(network, client)
 
 
-def _filled(network: RunningNetwork, client: Client, folder: Path) -> World:
+def _filled(network: RunningNetwork, client: Client) -> World:
     logo = client.content.put_bytes(PICTURE, "logo.png", "image/png")
     first = client.publish_source(source_info(name="Sentiment", logoUrl=logo))
     second = client.publish_source(
@@ -104,7 +105,7 @@ def _filled(network: RunningNetwork, client: Client, folder: Path) -> World:
         network.transact("Nexus", "register", second, provider, 1, sender=provider)
     network.transact("Terminal", "setBaseData", '{"gpu": "A100", "count": 2}', sender=providers[0])
     client.terminal.set_agent(network.address("agent"), True, private_key=network.key())
-    world = World(network, client, folder, [first, second, unused], providers, {})
+    world = World(network, client, [first, second, unused], providers, {})
     _live(world)
     return world
 
@@ -145,35 +146,3 @@ def _live(world: World) -> None:
 
     wait_until(late, what="the expiry")
     client.vault.force_release_payment(tasks["expired"], private_key=network.key())
-
-
-def keep_content(path: Path, client: Client) -> None:
-    """Fetch what an index's items link to, and keep it there."""
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        urls = {
-            url
-            for column in (tables.sources.c.metadata_url, tables.tasks.c.config_url, tables.responses.c.data)
-            for (url,) in connection.execute(select(column))
-        }
-        seen = set(connection.execute(select(tables.documents.c.cid)).scalars())
-        known = set(connection.execute(select(tables.links.c.url)).scalars())
-        for url in sorted(urls - known):
-            cid = cid_in_link(url)
-            if cid is None:
-                continue
-            key = hashlib.sha256(url.encode()).hexdigest()
-            if cid not in seen:
-                seen.add(cid)
-                connection.execute(insert(tables.documents), _document(client, cid))
-            connection.execute(insert(tables.links), {"url_hash": key, "url": url, "cid": cid})
-    engine.dispose()
-
-
-def _document(client: Client, cid: str) -> dict[str, object]:
-    row: dict[str, object] = {"cid": cid, "role": "content", "tries": 1, "next_try": int(time.time())}
-    try:
-        body = client.content.get_bytes(cid)
-    except OGPUError as error:
-        return {**row, "state": "failed", "body": None, "size": None, "error": error.message}
-    return {**row, "state": "kept", "body": body, "size": len(body), "error": None}
