@@ -46,6 +46,7 @@ async def main() -> None:
                     page = await browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
                     await page.goto(network.management_url)
                     await page.wait_for_selector("html[data-ready]")
+                    await page.locator("#notice p").wait_for(state="detached", timeout=120_000)
                     PICTURE.parent.mkdir(parents=True, exist_ok=True)
                     await page.screenshot(path=PICTURE)
                     await browser.close()

@@ -124,6 +124,16 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert set(options) <= options_of(command), f"{command} {options}"
 
 
+def test_commands_that_the_page_tells_to_type_exist() -> None:
+    templates = [path.read_text() for path in (ROOT / "src/ogpu/web/templates").glob("*.html")]
+    code = "\n".join(re.findall(r"<code>(.*?)</code>", "\n".join(templates), re.DOTALL))
+    told = commands_in("\n".join(f"`{line}`" for line in code.splitlines()))
+    assert len(told) > 8
+    for command, options in told:
+        assert command in COMMANDS, f"there is no `{command}`"
+        assert set(options) <= options_of(command), f"{command} {options}"
+
+
 def test_a_command_that_is_not_there_is_noticed() -> None:
     shown = (
         "ogpu task ls --mine",
