@@ -53,6 +53,7 @@ CODES = {
     421: "wrong_host",
     422: "invalid",
     429: "too_many_requests",
+    431: "headers_too_large",
     500: "internal",
     503: "unavailable",
 }

@@ -23,7 +23,7 @@ HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
 }
-READING = ("GET", "HEAD")
+LARGEST_HEAD = 16 << 10  # bytes of a request's head
 OTHER = "other"
 
 
@@ -112,6 +112,8 @@ class Guard:
             )
         if len(scope["raw_path"]) + len(scope["query_string"]) > self._limits.url:
             return failure(414, f"The URL is longer than {self._limits.url} bytes.", headers=_CLOSE)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD:
+            return failure(431, f"The headers have more than {LARGEST_HEAD} bytes.", headers=_CLOSE)
         return self._refused_body(headers)
 
     def _refused_body(self, headers: dict[bytes, bytes]) -> Any:

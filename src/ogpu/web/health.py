@@ -19,7 +19,7 @@ from ogpu.web.metrics import CONTENT_TYPE, Metrics
 from ogpu.web.reading import Index
 
 HEAD_AGE = 1.0  # seconds
-REFUSED = errors(414, 421, 422, 429)
+REFUSED = errors(414, 421, 422, 429, 431)
 
 
 class Keeper(Protocol):

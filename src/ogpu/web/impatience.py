@@ -59,6 +59,8 @@ class _Impatient(H11Protocol):
         super().on_response_complete()
         if self._answering():  # the next request had come already
             self._request_is_there()
+        elif self._reading is None and self.conn.trailing_data[0]:  # or a part of it
+            self._await_request()
 
     def pause_writing(self) -> None:
         super().pause_writing()

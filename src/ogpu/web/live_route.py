@@ -53,7 +53,7 @@ def add_live(router: APIRouter) -> None:
                 "description": "Server-sent events.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
-            **responses(414, 421, 422, 429),
+            **responses(414, 421, 422, 429, 431),
         },
         summary="Live changes, as server-sent events",
         operation_id="live",

@@ -13,8 +13,8 @@ from ogpu.web import asked, queries, values
 from ogpu.web.answers import Answers, Many, One
 from ogpu.web.failures import responses
 
-ERRORS = responses(400, 414, 421, 422, 429, 503)
-ITEM_ERRORS = responses(404, 414, 421, 422, 429, 503)
+ERRORS = responses(400, 414, 421, 422, 429, 431, 503)
+ITEM_ERRORS = responses(404, 414, 421, 422, 429, 431, 503)
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What the client has is current."}}
 
 

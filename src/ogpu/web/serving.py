@@ -11,7 +11,7 @@ import uvicorn
 
 from ogpu.errors import ConfigurationError
 from ogpu.web.app import create_app
-from ogpu.web.guard import Guard, Hosts
+from ogpu.web.guard import LARGEST_HEAD, Guard, Hosts
 from ogpu.web.impatience import impatient
 from ogpu.web.keeping import Keeper
 from ogpu.web.limits import Limits
@@ -20,7 +20,6 @@ from ogpu.web.served import Served
 
 KEEP_ALIVE = 15  # seconds
 GOODBYE = 3  # seconds for what is being answered when the server ends
-LARGEST_HEAD = 16 << 10  # bytes of a request's head
 BACKLOG = 256
 
 
@@ -78,7 +77,7 @@ def _configured(guard: Guard, limits: Limits) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GOODBYE,
-        h11_max_incomplete_event_size=LARGEST_HEAD,
+        h11_max_incomplete_event_size=LARGEST_HEAD,  # of one that comes in pieces
     )
 
 
