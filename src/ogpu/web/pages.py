@@ -60,14 +60,12 @@ class Asked(Protocol):
 class Site:
     """What the page is of: the network's name, and its index.
 
-    `trouble` is why the index does not go on, or ""; `reports` is where browsers report what the policy
-    stopped.
+    `trouble` is why the index does not go on, or "".
     """
 
     network: str
     index: Asked
     trouble: Callable[[], str] = str
-    reports: str = ""
     clock: Callable[[], float] = time.time
     environment: Environment = field(default_factory=lambda: _environment(), repr=False)
 
@@ -104,7 +102,9 @@ async def _answer(site: Site, view: Callable[[Look, str], Shown], request: Reque
     except OGPUError as error:
         shown = page_views.no_index(error)
     html = _render(site, shown, dict(request.query_params), now, None, request.url.path)
-    return HTMLResponse(html, shown.status, {**_headers(site), "Cache-Control": "no-store"})
+    return HTMLResponse(
+        html, shown.status, {**HEADERS, "Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    )
 
 
 def _viewed(
@@ -118,7 +118,7 @@ def _viewed(
     """A view of one state of the index; 304 for a browser that has it."""
     look = Look(connection, dict(request.query_params), now, queries.position(connection))
     tag = _tag(site, look, request)
-    headers = {**_headers(site), "ETag": tag, "Cache-Control": "no-cache"}
+    headers = {**HEADERS, "Content-Security-Policy": POLICY, "ETag": tag, "Cache-Control": "no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     shown = view(look, key)
@@ -126,11 +126,6 @@ def _viewed(
         return Response(status_code=303, headers={**headers, "Location": shown.redirect})
     html = _render(site, shown, look.params, now, look.position, request.url.path)
     return HTMLResponse(html, shown.status, headers)
-
-
-def _headers(site: Site) -> dict[str, str]:
-    policy = f"{POLICY}; report-uri {site.reports}" if site.reports else POLICY
-    return {"Content-Security-Policy": policy, **HEADERS}
 
 
 def _tag(site: Site, look: Look, request: Request) -> str:
