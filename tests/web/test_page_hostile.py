@@ -51,9 +51,14 @@ def test_no_text_of_strangers_harms_whoever_looks(browser: Browser, site: str, f
             if complaints := window.trouble():
                 trouble[path] = complaints
             window.complaints.clear()
+        for name, task in (("results", found.tasks[3]), ("links", found.tasks[-9])):
+            window.go(f"/tasks/{task}")
+            window.picture(f"hostile-{name}")
         window.go("/sources")
+        window.picture("hostile-list")
         while window.page.locator(".pages .more").count():
-            window.page.locator(".pages .more").click()
+            with window.page.expect_navigation():
+                window.page.locator(".pages .more").click()
             window.page.wait_for_selector("html[data-ready]")
             if complaints := window.trouble():
                 trouble[window.page.url] = complaints
@@ -66,6 +71,7 @@ def test_a_search_for_it_is_harmless_too(browser: Browser, site: str) -> None:
         for text in HOSTILE[:60:4]:
             window.go("/search")
             window.page.fill("#q", text)
-            window.page.press("#q", "Enter")
+            with window.page.expect_navigation():
+                window.page.press("#q", "Enter")
             window.page.wait_for_selector("html[data-ready]")
             assert window.trouble() == []
