@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
 from ogpu import Client
@@ -84,8 +86,17 @@ def test_a_confirmation_is_told_right_after_it_was_mined(
         (told, *_) = server.get("/api/tasks?status=RESPONDED").json["data"]
         (response, *_) = client.get_task_responses(told["address"])
         assert "address" not in server.get(f"/api/tasks/{told['address']}").json["data"]
-        client.confirm_response(response.address)
-        assert server.get(f"/api/tasks/{told['address']}").json["data"]["address"] == response.address
+        (indexer,) = psutil.Process(server.process.pid).children()
+        indexer.suspend()
+        try:
+            client.confirm_response(response.address)
+            with ThreadPoolExecutor(1) as thread:
+                asked = thread.submit(server.get, f"/api/tasks/{told['address']}")
+                assert server.get("/api/sources").status == 200, "others need not wait"
+                indexer.resume()
+                assert asked.result().json["data"]["address"] == response.address
+        finally:
+            indexer.resume()
 
 
 def test_what_did_not_change_is_not_sent_again(server: Server, worked_network: RunningNetwork) -> None:
