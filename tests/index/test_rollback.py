@@ -6,15 +6,18 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, web
 from sqlalchemy import func, select
 
+from ogpu.errors import FinalityBroken, Reorganised
 from ogpu.indexer import tables
 from ogpu.indexer.database import Database
 from ogpu.indexer.happenings import Decoder
-from ogpu.indexer.items import Reader
+from ogpu.indexer.items import Facts, Reader
 from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, Store
@@ -22,7 +25,8 @@ from ogpu.networks import Network
 from ogpu.rpc.codec import interface
 from ogpu.rpc.follow import FINALITY, Block, Blocks, Cursor, RolledBack, follow
 from ogpu.rpc.transport import RPC
-from tests.support.indexing import dumped, indexed
+from tests.support.http_servers import serving
+from tests.support.indexing import dumped, index_to_head, indexed
 from tests.support.localnet import rpc
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, story
@@ -117,7 +121,7 @@ def test_dropped_blocks_leave_nothing_behind_and_restore_what_they_changed(
     assert len(set(states)) == len(numbers)
     for number, state in reversed(list(zip(numbers, states, strict=True))):
         gone = tuple(block.cursor for block in reversed(blocks[number + 1 : top + 1]))
-        store.roll_back(RolledBack(gone, blocks[number].cursor), blocks[top].cursor, 1_800_000_000)
+        store.roll_back(RolledBack(gone, blocks[number].cursor), blocks[top].cursor, 1_800_000_000, Facts())
         assert dumped(place) == state, f"block {number} is not as it was"
         top = number
 
@@ -150,7 +154,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
             assert dumped(place) == once
             step = RolledBack((blocks[-1].cursor,), blocks[-2].cursor)
             for _ in range(2):
-                store.roll_back(step, blocks[-1].cursor, 1_800_000_000)
+                store.roll_back(step, blocks[-1].cursor, 1_800_000_000, Facts())
 
     asyncio.run(work())
     database = Database(place)
@@ -177,3 +181,64 @@ def test_a_node_without_old_states_gives_what_is_so_now(
     for row in accounts:
         call = {"to": vault, "data": interface("Vault").functions["balanceOf"].encode(row["address"])}
         assert row["balance"] == int(rpc(told.url, "eth_call", call, "latest"), 16)
+
+
+def test_figures_of_a_replica_on_another_fork_are_not_taken(told: Story, blocks: list[Block]) -> None:
+    """Behind one URL whoever gives the figures is on a fork, and whoever gives only headers is not."""
+
+    async def forked(request: web.Request) -> web.Response:
+        calls = await request.json()
+        async with ClientSession() as session, session.post(told.url, json=calls) as given:
+            answers = await given.json()
+        if isinstance(calls, list) and any(call["method"] == "eth_call" for call in calls):
+            for call, answer in zip(calls, answers, strict=True):
+                if call["method"] == "eth_getBlockByNumber":
+                    answer["result"]["hash"] = "0x" + "ab" * 32
+        return web.json_response(answers)
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_post("/", forked)
+        async with serving(app) as url:
+            async for _ in batches(replace(told.network, rpc_urls=(url,)), [blocks]):
+                pass
+
+    with pytest.raises(Reorganised):
+        asyncio.run(work())
+
+
+def test_a_first_block_that_is_final_is_not_taken_out(blocks: list[Block], place: Place) -> None:
+    first = 3
+    store = Store(Database(place), Identity(1, "0x" + "aa" * 32, "0x" + "11" * 20, first))
+    after = store.open().cursor
+    empty = [replace(block, logs=()) for block in blocks[first : first + FINALITY]]
+    store.take(Batch(empty, [], Facts(), empty[-1].number, first), after)
+    whole = dumped(place)
+    step = RolledBack(tuple(block.cursor for block in reversed(empty)), blocks[first - 1].cursor)
+    with pytest.raises(FinalityBroken) as raised:
+        store.roll_back(step, empty[-1].cursor, 1_800_000_000, Facts())
+    assert (raised.value.facts["number"], raised.value.facts["hash"]) == (first, empty[0].hash)
+    assert dumped(place) == whole
+    store.close()
+
+
+def test_what_was_read_of_a_chain_that_is_gone_is_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node lacks old states, so its newest one is read, of a block that is dropped then."""
+    place = place_of(tmp_path / "index.sqlite3")
+    with story(12, tmp_path / "node") as told:
+        told.grow(30)
+        told.forget()
+        head, before = told.head()[0], rpc(told.url, "evm_snapshot")
+        told.grow(8)
+        asyncio.run(index_to_head(told.network, place))
+        assert "lacks the state" in caplog.text
+        wrong = dumped(place)
+        rpc(told.url, "evm_revert", before)
+        for _ in range(9):
+            rpc(told.url, "evm_mine")
+        asyncio.run(index_to_head(told.network, place))
+        fresh = indexed(told.network, tmp_path / "fresh.sqlite3")
+        assert told.head()[0] == head + 9
+        assert wrong != dumped(place) == dumped(fresh)

@@ -82,6 +82,11 @@ class Story:
             elif chance < 0.12:
                 self._restart()
 
+    def grow(self, blocks: int) -> None:
+        """Let so many blocks pass, which come to stay."""
+        for _ in range(blocks):
+            self._mine([self._anything() for _ in range(10)])
+
     def forget(self) -> None:
         """Start the node again, which then lacks the states of all blocks but the newest."""
         self._restart(keep_states=False)

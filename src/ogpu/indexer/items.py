@@ -3,8 +3,8 @@
 Each item is read at the block of its event, so that what the index holds does not depend on how blocks are
 grouped, and a block that is dropped later leaves nothing behind. Where a node lacks the state of a block,
 having pruned it or been started again, its newest state is read: it comes to the same in the end, since what
-changed meanwhile has events of its own, at which it is read again. Only what a rollback restores may be
-as new as that state, until its next event.
+changed meanwhile has events of its own, at which it is read again. What blocks that may be dropped have
+touched may have been read so, on a chain that is gone: after a rollback it is read again (`Doubtful`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ogpu.errors import NodeBehind, Reorganised, RPCFailed, RPCInvalidResponse
+from ogpu.errors import NodeBehind, Reorganised, RPCFailed
 from ogpu.indexer.happenings import Happening, SourceTerms, plain, stored_text
 from ogpu.networks import Network
 from ogpu.rpc.blocks import header_of
 from ogpu.rpc.codec import interface
-from ogpu.rpc.steps import Block
-from ogpu.rpc.transport import RPC, quantity
+from ogpu.rpc.steps import Block, Cursor
+from ogpu.rpc.transport import RPC, Request, quantity, raised
 from ogpu.types import TaskStatus
 
 logger = logging.getLogger(__name__)
 
 _FIGURES = ("balanceOf", "lockupOf", "unbondingOf", "unbondingTimestamp", "sanctionOf", "totalEarningsOf")
+_SAID = {"BaseDataUpdated": "baseDataOf", "LiveDataUpdated": "liveDataOf"}  # what events of data do not carry
 
 
 class Call(NamedTuple):
@@ -83,6 +84,19 @@ class Facts:
     accounts: dict[tuple[str, int], Figures] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """What may have been read on a chain that is gone, with the blocks whose end it should be as at.
+
+    `data`: by event and provider. `first`: where the index begins; a node that has its state has them all.
+    """
+
+    accounts: Mapping[str, int]
+    sources: Mapping[str, int]
+    data: Mapping[tuple[str, str], int]
+    first: int
+
+
 def settles(happening: Happening) -> bool:
     """Whether a task ends here."""
     return happening.kind == "TaskStatusChanged" and happening.status >= TaskStatus.CANCELED
@@ -125,10 +139,25 @@ def _calls_for(happening: Happening, read: set[str], terminal: str) -> Iterable[
         case "ResponseSubmitted" | "ResponseStatusChanged" if happening.response not in read:
             read.add(happening.response)  # its terms stay as they are
             yield Call("Response", happening.response, "getResponseParams", (), block)
-        case "BaseDataUpdated":
-            yield Call("Terminal", terminal, "baseDataOf", (happening.provider,), block)
-        case "LiveDataUpdated":
-            yield Call("Terminal", terminal, "liveDataOf", (happening.provider,), block)
+        case "BaseDataUpdated" | "LiveDataUpdated":
+            yield Call("Terminal", terminal, _SAID[happening.kind], (happening.provider,), block)
+
+
+def doubtful_calls(doubtful: Doubtful, network: Network) -> list[Call]:
+    """The calls for what is in doubt."""
+    terminal, vault = network.contracts["TERMINAL"], network.contracts["VAULT"]
+    return [
+        *(Call("Source", one, "getSourceParams", (), block) for one, block in doubtful.sources.items()),
+        *(
+            Call("Terminal", terminal, _SAID[kind], (provider,), block)
+            for (kind, provider), block in doubtful.data.items()
+        ),
+        *(
+            Call("Vault", vault, name, (account,), block)
+            for account, block in doubtful.accounts.items()
+            for name in _FIGURES
+        ),
+    ]
 
 
 def take_items(facts: Facts, values: Mapping[Call, Any]) -> None:
@@ -187,49 +216,61 @@ class Reader:
 
     async def facts(self, happenings: Sequence[Happening], last: Block, final: int) -> Facts:
         """What the events of blocks up to `last` do not carry; `Reorganised` when that one was dropped."""
-        facts = Facts()
+        facts, at, open_ = Facts(), last.cursor, last.number > final
         if not happenings:
             return facts
-        try:
-            take_items(facts, await self._values(item_calls(happenings, self._network)))
-            vault = self._network.contracts["VAULT"]
-            take_accounts(facts, await self._values(account_calls(happenings, facts, vault, final)))
-        except (RPCFailed, RPCInvalidResponse):  # at that address there may be something else by now
-            await self._see_that_it_stays(last)
-            raise
-        await self._see_that_it_stays(last)
+        take_items(facts, await self._values(item_calls(happenings, self._network), at, open_=open_))
+        calls = account_calls(happenings, facts, self._network.contracts["VAULT"], final)
+        take_accounts(facts, await self._values(calls, at, open_=open_))
         return facts
 
-    async def _see_that_it_stays(self, last: Block) -> None:
-        header = await self._rpc.call("eth_getBlockByNumber", hex(last.number), False)
-        if header is None or header_of(header, last.number).hash != last.hash:
-            raise Reorganised(f"Block {last.number} was dropped while the index read what belongs to it.")
+    async def again(self, doubtful: Doubtful, at: Cursor) -> Facts:
+        """What is doubtful after a rollback to a block; `Reorganised` when that one was dropped as well.
 
-    async def _values(self, calls: Sequence[Call]) -> dict[Call, Any]:
-        """The results, decoded."""
-        answers = await self._ask(calls)
+        Nothing is, where the node has all states: then all was read at its own block.
+        """
+        facts, calls = Facts(), doubtful_calls(doubtful, self._network)
+        if not calls or not (self._lacking >= 0 or await self._finds_lacking([doubtful.first])):
+            return facts
+        values = await self._values(calls, at, open_=True)
+        take_items(facts, values)
+        take_accounts(facts, values)
+        return facts
+
+    async def _values(self, calls: Sequence[Call], at: Cursor, *, open_: bool) -> dict[Call, Any]:
+        """The results, decoded; of a block that may be dropped, each batch shows that its node has it."""
+        size = max(1, self._rpc.batch_size - 1 if open_ else len(calls))
+        answers: list[Any] = []
+        for start in range(0, len(calls), size):
+            answers += await self._ask(calls[start : start + size], at)
         return {
             call: interface(call.contract).functions[call.function].decode(answer)
             for call, answer in zip(calls, answers, strict=True)
         }
 
-    async def _ask(self, calls: Sequence[Call]) -> list[Any]:
+    async def _ask(self, calls: Sequence[Call], at: Cursor) -> list[Any]:
+        """The answers of a node that has a block on its chain, which comes in the same batch."""
+        requests: list[Request] = [self._request(call) for call in calls]
         try:
-            answers = await self._rpc.batch([self._request(call) for call in calls])
+            *answers, header = await self._rpc.batch(
+                [*requests, ("eth_getBlockByNumber", [hex(at.number), False])]
+            )
         except NodeBehind:  # which is also what a missing state looks like
-            if not await self._finds_lacking(calls):
+            if not await self._finds_lacking([call.block for call in calls]):
                 raise
-            return await self._ask(calls)
+            return await self._ask(calls, at)
+        if raised(header) is None or header_of(header, at.number).hash != at.hash:
+            raise Reorganised(f"Block {at.number} was dropped while the index read what belongs to it.")
         failure = next((answer for answer in answers if isinstance(answer, RPCFailed)), None)
         if failure is None:
             return answers
-        if not await self._finds_lacking(calls):
+        if not await self._finds_lacking([call.block for call in calls]):
             raise failure
-        return await self._ask(calls)
+        return await self._ask(calls, at)
 
-    async def _finds_lacking(self, calls: Sequence[Call]) -> bool:
+    async def _finds_lacking(self, asked: Sequence[int]) -> bool:
         """Whether the node has no state of some of the blocks, which are read otherwise from now on."""
-        blocks = [call.block for call in calls if call.block > self._lacking]
+        blocks = [block for block in asked if block > self._lacking]
         if not blocks or await self._has_state(min(blocks)):
             return False
         # Up to the head, and not only among these blocks, so that no batch has to find it out again.

@@ -10,7 +10,8 @@ from ogpu.types import DeliveryMethod, SourceStatus, TaskStatus
 _STATUS_COUNTS = {status: status.name.lower() for status in TaskStatus}
 
 
-def _terms(terms: SourceTerms) -> Row:
+def source_terms(terms: SourceTerms) -> Row:
+    """The columns of a source that its client can change."""
     return {
         "client": terms.client,
         "metadata_url": terms.image_metadata_url,
@@ -31,7 +32,7 @@ def source_published(scene: Scene, happening: Happening) -> About:
         "sources",
         {
             "address": happening.source,
-            **_terms(terms),
+            **source_terms(terms),
             "status": int(SourceStatus.ACTIVE),
             **happened("published", happening),
             **dict.fromkeys(("registrant_count", "task_count", "finalized_count", "paid"), 0),
@@ -46,7 +47,7 @@ def source_published(scene: Scene, happening: Happening) -> About:
 def source_updated(scene: Scene, happening: Happening) -> About:
     terms = happening.source_params
     if (row := scene.rows.edit("sources", happening.source)) is not None:
-        row.update(_terms(terms))
+        row.update(source_terms(terms))
     return About(source=happening.source, account=terms.client)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ogpu.indexer.happenings import Happening, present
 from ogpu.indexer.scene import About, Scene, happened, master_row, provider_row
 
+DATA_COLUMNS = {"BaseDataUpdated": "base_data", "LiveDataUpdated": "live_data"}
+
 
 def provider_announced(scene: Scene, happening: Happening) -> About:
     master = master_row(scene, happening.master, happening)
@@ -63,9 +65,8 @@ def default_agent_disabled(scene: Scene, happening: Happening) -> About:
 
 
 def data_updated(scene: Scene, happening: Happening) -> About:
-    column = "base_data" if happening.kind == "BaseDataUpdated" else "live_data"
     said = scene.facts.data[happening.kind, happening.provider, happening.block]
-    provider_row(scene, happening.provider, happening)[column] = said
+    provider_row(scene, happening.provider, happening)[DATA_COLUMNS[happening.kind]] = said
     return About(account=happening.provider)
 
 

@@ -10,6 +10,8 @@ from itertools import groupby
 from ogpu.indexer.effects import EFFECTS
 from ogpu.indexer.happenings import Happening, arguments_json
 from ogpu.indexer.items import Facts, concerned, settles
+from ogpu.indexer.market import source_terms
+from ogpu.indexer.people import DATA_COLUMNS
 from ogpu.indexer.rows import Key, Row, Rows
 from ogpu.indexer.scene import Scene, account_row
 from ogpu.indexer.tables import PROJECTED
@@ -137,6 +139,28 @@ def project(batch: Batch, rows: Rows) -> Added:
         if counts[block.number] or block.number > batch.blocks[-1].number - KEPT_BLOCKS
     ]
     return added
+
+
+def doubted_rows(facts: Facts) -> Wanted:
+    """The keys of rows that were read again."""
+    return {
+        "accounts": {(account,) for account, _ in facts.accounts},
+        "sources": {(source,) for source in facts.sources},
+        "providers": {(provider,) for _, provider, _ in facts.data},
+    }
+
+
+def correct(facts: Facts, rows: Rows) -> None:
+    """Let rows say what was read again."""
+    for (account, _), figures in facts.accounts.items():
+        if (row := rows.edit("accounts", account)) is not None:
+            row.update(asdict(figures))
+    for source, terms in facts.sources.items():
+        if (row := rows.edit("sources", source)) is not None:
+            row.update(source_terms(terms))
+    for (kind, provider, _), said in facts.data.items():
+        if (row := rows.edit("providers", provider)) is not None:
+            row[DATA_COLUMNS[kind]] = said
 
 
 def _apply(scene: Scene, happening: Happening, added: Added) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ogpu.errors import FinalityBroken, NetworkError, RPCFailed, RPCInvalidResponse
 from ogpu.indexer.database import Database
 from ogpu.indexer.happenings import Decoder
-from ogpu.indexer.items import Reader
+from ogpu.indexer.items import Doubtful, Facts, Reader
 from ogpu.indexer.place import Place
 from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, OutOfStep, Position, Store
@@ -176,10 +176,18 @@ class Indexer:
                 self.progress.head = max(work.head, at.number)
                 await writer.do(partial(writer.store.take, work, before))
             else:
-                at, now = work.to, int(self._clock())
-                await writer.do(partial(writer.store.roll_back, work, before, now))
+                at = work.to
+                again = await self._read_again(await writer.do(partial(writer.store.doubtful, at)), at)
+                now = int(self._clock())
+                await writer.do(partial(writer.store.roll_back, work, before, now, again))
                 logger.warning("the chain dropped %d blocks after block %d", len(work.dropped), at.number)
             self._note(at)
+
+    async def _read_again(self, doubtful: Doubtful, at: Cursor) -> Facts:
+        try:
+            return await self._reader.again(doubtful, at)
+        except NetworkError as error:
+            raise _Unread(error) from error
 
     def _note(self, at: Cursor) -> None:
         self.progress.number, self.progress.hash = at.number, at.hash

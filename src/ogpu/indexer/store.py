@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from ogpu.errors import IndexMismatch
+from ogpu.errors import FinalityBroken, IndexMismatch
 from ogpu.indexer import tables
 from ogpu.indexer.database import Database
+from ogpu.indexer.items import Doubtful, Facts
+from ogpu.indexer.people import DATA_COLUMNS
 from ogpu.indexer.project import (
     BY_BLOCK,
     KEPT_BLOCKS,
@@ -19,6 +21,8 @@ from ogpu.indexer.project import (
     Added,
     Batch,
     Wanted,
+    correct,
+    doubted_rows,
     linked_rows,
     named_rows,
     project,
@@ -102,8 +106,17 @@ class Store:
                 head=max(batch.head, last.number),
             )
 
-    def roll_back(self, step: RolledBack, after: Cursor, seen_at: int) -> None:
-        """Take dropped blocks out as if they had never been; `seen_at` in Unix seconds."""
+    def doubtful(self, to: Cursor) -> Doubtful:
+        """What blocks that may be dropped have touched, and is still there after a rollback to a block."""
+        with self._database.transaction() as connection:
+            return _doubtful(connection, to.number)
+
+    def roll_back(self, step: RolledBack, after: Cursor, seen_at: int, again: Facts) -> None:
+        """Take dropped blocks out as if they had never been; `seen_at` in Unix seconds.
+
+        `again`: what is so, at the block that stays, of what is doubtful then. Raises `FinalityBroken` for
+        a rollback below what is final.
+        """
         to = step.to
         with self._database.transaction() as connection:
             at = _cursor(connection)
@@ -111,7 +124,9 @@ class Store:
                 return
             if at != after:
                 raise OutOfStep
+            _check_final(connection, step, after)
             _restore(connection, to.number)
+            _correct(connection, again)
             for table, column in BY_BLOCK.items():
                 held = tables.metadata.tables[table]
                 connection.execute(delete(held).where(held.c[column] > to.number))
@@ -237,6 +252,62 @@ def _restore(connection: Connection, to: int) -> None:
         here.delete(connection, [key_of(key) for key, before in by_key.items() if before is None])
         here.upsert(connection, [row for before in by_key.values() if (row := row_of(before)) is not None])
     connection.execute(delete(undo).where(newer))
+
+
+def _doubtful(connection: Connection, to: int) -> Doubtful:
+    first, finalized = connection.execute(
+        select(tables.cursor.c.first_block, tables.cursor.c.finalized)
+    ).one()
+    blocks: dict[str, dict[str, int]] = {"accounts": {}, "sources": {}, "providers": {}}
+    undo, events = tables.undo, tables.events
+    found = connection.execute(
+        select(undo.c.table_name, undo.c.key, undo.c.before, undo.c.block_number)
+        .where(undo.c.table_name.in_(blocks))
+        .order_by(undo.c.id)
+    )
+    made_since: set[tuple[str, str]] = set()  # by dropped blocks, with which it goes
+    for table, key, before, block in found:
+        name = key_of(key)[0]
+        if block <= to:
+            blocks[table][name] = block
+        elif before is None:
+            made_since.add((table, name))
+        elif (table, name) not in made_since:
+            blocks[table].setdefault(name, finalized)
+    providers = blocks["providers"]
+    said = select(events.c.kind, events.c.account).where(
+        events.c.account.in_(providers), events.c.kind.in_(DATA_COLUMNS), events.c.block_number <= to
+    )
+    data = {(kind, who): providers[who] for kind, who in connection.execute(said.distinct())}
+    return Doubtful(blocks["accounts"], blocks["sources"], data, first)
+
+
+def _correct(connection: Connection, again: Facts) -> None:
+    rows = Rows(KEYS)
+    wanted = doubted_rows(again)
+    _load(connection, rows, wanted)
+    correct(again, rows)
+    for table in wanted:
+        if changed := rows.changed(table):
+            layout(table, connection.dialect.name).upsert(connection, changed)
+
+
+def _check_final(connection: Connection, step: RolledBack, after: Cursor) -> None:
+    finalized: int = connection.execute(select(tables.cursor.c.finalized)).scalar_one()
+    if step.to.number >= finalized:
+        return
+    hashes = {cursor.number: cursor.hash for cursor in step.dropped}
+    raise FinalityBroken(
+        f"Block {finalized} is another one than it was, though it was final.",
+        hint="If the chain was started anew or wound back, begin anew too; else see what other nodes have.",
+        facts={
+            "depth": after.number - step.to.number,
+            "number": finalized,
+            "hash": hashes.get(finalized, ""),
+            "newest": after.number,
+            "finality": FINALITY,
+        },
+    )
 
 
 def _move(connection: Connection, to: Cursor, timestamp: int, **others: int) -> None:
