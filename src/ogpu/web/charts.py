@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from ogpu.web.html import html
+
 TOP, PLOT, BELOW = 18, 140, 24  # pixels: above the plot, the plot, the labels under it
 SPARK = 28
 EVEN = (1, 2, 4, 6, 10)  # what an axis may end at, times a power of ten
@@ -101,27 +103,25 @@ def bars(
     every = [*series, over] if over else list(series)
     body += [_target(place, len(sums), name, every, number) for place, name in enumerate(columns.names)]
     if not highest:
-        body.append(
-            Markup('<text class="nothing" x="50%" y="{0}">nothing in this time</text>').format(TOP + 64)
-        )
+        body.append(html('<text class="nothing" x="50%" y="{0}">nothing in this time</text>', TOP + 64))
     return _figure(title, says, body, columns, every, number, live)
 
 
 def _nothing() -> Markup:
-    return Markup('<text class="nothing" x="50%" y="{0}">nothing in this time</text>').format(TOP + 64)
+    return html('<text class="nothing" x="50%" y="{0}">nothing in this time</text>', TOP + 64)
 
 
 def _lines() -> Markup:
     """The axis, and lines at half and full height."""
-    line = Markup('<line class="{0}" x1="0" x2="100%" y1="{1}" y2="{1}"/>')
+    line = '<line class="{0}" x1="0" x2="100%" y1="{1}" y2="{1}"/>'
     heights = ((TOP, "grid"), (TOP + PLOT // 2, "grid"), (TOP + PLOT, "base"))
-    return Markup("").join(line.format(css, height) for height, css in heights)
+    return Markup("").join(html(line, css, height) for height, css in heights)
 
 
 def _ticks(end: float, number: Number) -> Markup:
     """What the lines stand for; drawn over the bars, so that they can be read."""
-    tick = Markup('<text class="tick" x="0" y="{0}">{1}</text>')
-    return tick.format(TOP - 4, number(end)) + tick.format(TOP + PLOT // 2 - 4, number(end / 2))
+    tick = '<text class="tick" x="0" y="{0}">{1}</text>'
+    return html(tick, TOP - 4, number(end)) + html(tick, TOP + PLOT // 2 - 4, number(end / 2))
 
 
 def _labels(columns: Columns) -> list[Markup]:
@@ -131,8 +131,13 @@ def _labels(columns: Columns) -> list[Markup]:
         at = (place + 0.5) / count if columns.each else place / max(last, 1)
         anchor = "middle" if columns.each or 0 < place < last else "end" if place else "start"
         found.append(
-            Markup('<text class="tick {0}{1}" x="{2:.2f}%" y="{3}">{4}</text>').format(
-                anchor, " odd" if place % 2 else "", 100 * at, TOP + PLOT + 17, label
+            html(
+                '<text class="tick {0}{1}" x="{2:.2f}%" y="{3}">{4}</text>',
+                anchor,
+                " odd" if place % 2 else "",
+                100 * at,
+                TOP + PLOT + 17,
+                label,
             )
         )
     return found
@@ -149,9 +154,14 @@ def _column(place: int, columns: int, series: Sequence[Series], end: float) -> M
         height = max(value / end * PLOT, 1.5)
         base -= height
         parts.append(
-            Markup(
-                '<rect class="{0}" x="{1:.3f}%" width="{2:.3f}%" y="{3:.1f}" height="{4:.1f}" rx="2"/>'
-            ).format(each.css, slot * place + slot * (1 - room) / 2, slot * room, base, height)
+            html(
+                '<rect class="{0}" x="{1:.3f}%" width="{2:.3f}%" y="{3:.1f}" height="{4:.1f}" rx="2"/>',
+                each.css,
+                slot * place + slot * (1 - room) / 2,
+                slot * room,
+                base,
+                height,
+            )
         )
     return Markup("").join(parts)
 
@@ -165,26 +175,32 @@ def _steps(series: Series, end: float) -> Markup:
         for place, value in enumerate(series.values)
     )
     return _stretched(
-        Markup('<path class="line {0}" d="{1}" vector-effect="non-scaling-stroke"/>').format(
-            series.css, points
-        )
+        html('<path class="line {0}" d="{1}" vector-effect="non-scaling-stroke"/>', series.css, points)
     )
 
 
 def _stretched(inner: Markup) -> Markup:
-    return Markup(
+    return html(
         '<svg x="0" y="{0}" width="100%" height="{1}" viewBox="0 0 100 {1}" preserveAspectRatio="none">'
-        "{2}</svg>"
-    ).format(TOP, PLOT, inner)
+        "{2}</svg>",
+        TOP,
+        PLOT,
+        inner,
+    )
 
 
 def _target(place: int, columns: int, name: str, series: Sequence[Series], number: Number) -> Markup:
     """What the pointer and the arrow keys meet, with what it says."""
     slot = 100 / columns
     says = "\n".join([name, *(f"{each.name}: {number(each.values[place])}" for each in series)])
-    return Markup(
-        '<rect class="slot" x="{0:.3f}%" width="{1:.3f}%" y="{2}" height="{3}"><title>{4}</title></rect>'
-    ).format(slot * place, slot, TOP - 6, PLOT + 6, says)
+    return html(
+        '<rect class="slot" x="{0:.3f}%" width="{1:.3f}%" y="{2}" height="{3}"><title>{4}</title></rect>',
+        slot * place,
+        slot,
+        TOP - 6,
+        PLOT + 6,
+        says,
+    )
 
 
 def area(
@@ -198,16 +214,17 @@ def area(
         line, under = _curve(series.values, end, PLOT)
         body.append(
             _stretched(
-                Markup(
+                html(
                     '<path class="area {0}" d="{1}"/><path class="line {0}" d="{2}" '
-                    'vector-effect="non-scaling-stroke"/>'
-                ).format(series.css, under, line)
+                    'vector-effect="non-scaling-stroke"/>',
+                    series.css,
+                    under,
+                    line,
+                )
             )
         )
     else:
-        body.append(
-            Markup('<text class="nothing" x="50%" y="{0}">nothing in this time</text>').format(TOP + 64)
-        )
+        body.append(html('<text class="nothing" x="50%" y="{0}">nothing in this time</text>', TOP + 64))
     total = len(columns.names)
     body += [_target(place, total, name, [series], number) for place, name in enumerate(columns.names)]
     return _figure(title, says, body, columns, [series], number, live)
@@ -226,20 +243,27 @@ def spark(values: Sequence[float], css: str, says: str) -> Markup:
     """A line the size of a word."""
     end = max([*values, 0]) or 1
     line, under = _curve(values or [0], end * 1.1, SPARK)
-    return Markup(
+    return html(
         '<svg class="spark" role="img" aria-label="{0}" viewBox="0 0 100 {1}" preserveAspectRatio="none">'
         '<path class="area {2}" d="{3}"/>'
-        '<path class="line {2}" d="{4}" vector-effect="non-scaling-stroke"/></svg>'
-    ).format(says, SPARK, css, under, line)
+        '<path class="line {2}" d="{4}" vector-effect="non-scaling-stroke"/></svg>',
+        says,
+        SPARK,
+        css,
+        under,
+        line,
+    )
 
 
 def meter(value: int, most: int, css: str) -> Markup:
     """A bar that is filled to a share; its figures stand beside it."""
     width = 100 * min(value / most, 1) if most else 0
-    return Markup(
+    return html(
         '<svg class="meter" aria-hidden="true"><rect class="rail" width="100%" height="6" rx="3"/>'
-        '<rect class="{0}" width="{1:.2f}%" height="6" rx="3"/></svg>'
-    ).format(css, width)
+        '<rect class="{0}" width="{1:.2f}%" height="6" rx="3"/></svg>',
+        css,
+        width,
+    )
 
 
 def share(parts: Sequence[tuple[str, str, int]], says: str) -> Markup:
@@ -251,14 +275,21 @@ def share(parts: Sequence[tuple[str, str, int]], says: str) -> Markup:
             continue
         width = number / total * 100
         found.append(
-            Markup(
+            html(
                 '<rect class="{0}" x="{1:.3f}%" width="{2:.3f}%" y="0" height="14">'
-                "<title>{3}: {4:,}</title></rect>"
-            ).format(css, at, width, name, number)
+                "<title>{3}: {4:,}</title></rect>",
+                css,
+                at,
+                width,
+                name,
+                number,
+            )
         )
         at += width
-    return Markup('<svg class="share" role="img" aria-label="{0}">{1}</svg>').format(
-        says, Markup("").join(found) or Markup('<rect class="none" x="0" width="100%" y="0" height="14"/>')
+    return html(
+        '<svg class="share" role="img" aria-label="{0}">{1}</svg>',
+        says,
+        Markup("").join(found) or Markup('<rect class="none" x="0" width="100%" y="0" height="14"/>'),
     )
 
 
@@ -266,14 +297,13 @@ def _figure(
     title: str, says: str, body: Sequence[Markup], columns: Columns, series: Sequence[Series], number: Number,
     live: str,
 ) -> Markup:  # fmt: skip
-    names = [Markup('<li class="{0}">{1}</li>').format(each.css, each.name) for each in series]
-    key = Markup('<ul class="key" aria-hidden="true">{0}</ul>').format(Markup("").join(names))
+    names = [html('<li class="{0}">{1}</li>', each.css, each.name) for each in series]
+    key = html('<ul class="key" aria-hidden="true">{0}</ul>', Markup("").join(names))
     legend = key if len(series) > 1 else ""
-    return Markup(
+    return html(
         '<figure class="chart" id="{live}" data-live><figcaption><h3>{title}</h3>{legend}</figcaption>'
         '<svg class="plot" role="img" aria-label="{title}: {says}" height="{height}">'
-        "<desc>{says}</desc>{body}</svg>{table}</figure>"
-    ).format(
+        "<desc>{says}</desc>{body}</svg>{table}</figure>",
         live=live, title=title, legend=legend, says=says, height=TOP + PLOT + BELOW,
         body=Markup("").join(body), table=_table(title, columns, series, number),
     )  # fmt: skip
@@ -282,22 +312,24 @@ def _figure(
 def _table(title: str, columns: Columns, series: Sequence[Series], number: Number) -> Markup:
     """The figures, from the first column that has any to the last."""
     busy = [place for place in range(len(columns.names)) if any(each.values[place] for each in series)]
-    head = Markup("").join(
-        Markup('<th scope="col" class="num">{0}</th>').format(each.name) for each in series
-    )
+    head = Markup("").join(html('<th scope="col" class="num">{0}</th>', each.name) for each in series)
     rows = [
-        Markup('<tr><th scope="row">{0}</th>{1}</tr>').format(
+        html(
+            '<tr><th scope="row">{0}</th>{1}</tr>',
             columns.names[place],
-            Markup("").join(
-                Markup('<td class="num">{0}</td>').format(number(each.values[place])) for each in series
-            ),
+            Markup("").join(html('<td class="num">{0}</td>', number(each.values[place])) for each in series),
         )
         for place in busy
     ]
     if not rows:
         return Markup("")
-    return Markup(
+    return html(
         '<details><summary>Figures<span class="sr"> of {0}</span></summary>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures of {0}">'
-        '<table><thead><tr><th scope="col">{1}</th>{2}</tr></thead><tbody>{3}</tbody></table></div></details>'
-    ).format(escape(title), columns.heading, head, Markup("").join(rows))
+        '<table><thead><tr><th scope="col">{1}</th>{2}</tr></thead><tbody>{3}</tbody>'
+        "</table></div></details>",
+        escape(title),
+        columns.heading,
+        head,
+        Markup("").join(rows),
+    )

@@ -11,10 +11,13 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
+
+from ogpu.web.html import html
 
 COIN = 10**18  # wei
 LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -53,10 +56,13 @@ def amount(wei: int | None) -> Markup:
     """An amount in OGPU, with its wei for whoever points at it or listens."""
     if wei is None:
         return Markup('<span class="none">–</span>')
-    return Markup(
-        '<data class="amount" value="{wei}" title="{exact} wei">{coins}&nbsp;<span class="unit">OGPU</span>'
-        '<span class="sr"> ({exact} wei)</span></data>'
-    ).format(wei=wei, exact=f"{wei:,}", coins=coins(wei))
+    return html(
+        '<data class="amount" value="{0}" title="{1} wei">{2}&nbsp;<span class="unit">OGPU</span>'
+        '<span class="sr"> ({1} wei)</span></data>',
+        wei,
+        f"{wei:,}",
+        coins(wei),
+    )
 
 
 # --- Times
@@ -96,12 +102,14 @@ def moment(unix: int | None, now: float) -> Markup:
     if unix is None:
         return Markup('<span class="none">–</span>')
     if not 0 <= unix <= LAST_SECOND:
-        return Markup('<span class="none" title="{0}">beyond the year 9999</span>').format(
-            f"{unix} in Unix seconds"
-        )
+        return html('<span class="none" title="{0}">beyond the year 9999</span>', f"{unix} in Unix seconds")
     when = datetime.fromtimestamp(unix, UTC)
-    return Markup('<time datetime="{0}" title="{1}" data-t="{2}">{3}</time>').format(
-        f"{when:%Y-%m-%dT%H:%M:%SZ}", exact(unix), unix, ago(unix, now)
+    return html(
+        '<time datetime="{0}" title="{1}" data-t="{2}">{3}</time>',
+        f"{when:%Y-%m-%dT%H:%M:%SZ}",
+        exact(unix),
+        unix,
+        ago(unix, now),
     )
 
 
@@ -109,7 +117,7 @@ def lasting(seconds: int | None) -> Markup:
     """A duration, with its seconds for whoever points at it."""
     if seconds is None:
         return Markup('<span class="none">–</span>')
-    return Markup('<span title="{0}">{1}</span>').format(f"{seconds:,} s", duration(min(seconds, 10**40)))
+    return html('<span title="{0}">{1}</span>', f"{seconds:,} s", duration(min(seconds, 10**40)))
 
 
 # --- Addresses and hashes
@@ -120,6 +128,7 @@ def short(value: str) -> str:
     return f"{value[:6]}…{value[-4:]}" if len(value) > 14 else value
 
 
+@lru_cache(1 << 12)
 def emblem(value: str) -> Markup:
     """A small picture of an address, by which an eye knows it again in a list."""
     bits = zlib.crc32(value.encode())
@@ -127,25 +136,33 @@ def emblem(value: str) -> Markup:
     squares = {(mirrored, y) for x, y in cells for mirrored in (x, 4 - x)}
     path = "".join(f"M{x} {y}h1v1h-1z" for x, y in sorted(squares))
     hue = (bits >> 16) % 12
-    return Markup(
-        '<svg class="emblem h{0}" viewBox="0 0 5 5" aria-hidden="true"><path d="{1}"/></svg>'
-    ).format(hue, path)
+    return html(
+        '<svg class="emblem h{0}" viewBox="0 0 5 5" aria-hidden="true"><path d="{1}"/></svg>', hue, path
+    )
 
 
 def copier(value: str, what: str) -> Markup:
     """A button that copies a value; copy.js shows it, since it needs a script."""
-    return Markup(
-        '<button type="button" class="copy" data-copy="{0}" aria-label="Copy {1} {2}" hidden></button>'
-    ).format(value, what, short(value))
+    return html(
+        '<button type="button" class="copy" data-copy="{0}" aria-label="Copy {1} {2}" hidden></button>',
+        value,
+        what,
+        short(value),
+    )
 
 
 def address(value: str | None, kind: str, name: str = "", *, copy: bool = True) -> Markup:
     """A link to what has an address, under its name when it has one; `kind` is a view, such as "tasks"."""
     if not value:
         return Markup('<span class="none">–</span>')
-    label = text(name, 60) if name else Markup('<span class="mono">{0}</span>').format(short(value))
-    return Markup('<span class="addr">{0}<a href="/{1}/{2}" title="{2}">{3}</a>{4}</span>').format(
-        emblem(value), kind, value, label, copier(value, "address") if copy else ""
+    label = text(name, 60) if name else html('<span class="mono">{0}</span>', short(value))
+    return html(
+        '<span class="addr">{0}<a href="/{1}/{2}" title="{2}">{3}</a>{4}</span>',
+        emblem(value),
+        kind,
+        value,
+        label,
+        copier(value, "address") if copy else "",
     )
 
 
@@ -153,9 +170,12 @@ def transaction(value: str | None) -> Markup:
     """A link to what a transaction did."""
     if not value:
         return Markup('<span class="none">–</span>')
-    return Markup(
-        '<span class="addr"><a class="mono" href="/transactions/{0}" title="{0}">{1}</a>{2}</span>'
-    ).format(value, short(value), copier(value, "transaction hash"))
+    return html(
+        '<span class="addr"><a class="mono" href="/transactions/{0}" title="{0}">{1}</a>{2}</span>',
+        value,
+        short(value),
+        copier(value, "transaction hash"),
+    )
 
 
 # --- Text of strangers
@@ -169,10 +189,10 @@ def text(value: str, limit: int = 200, *, lines: bool = False) -> Markup:
     cut = value[:limit]
     body = Markup("").join(_pieces(cut, kept={"\n", "\t"} if lines else set()))
     if not cut.strip():
-        body += Markup('<span class="ctl">{0}</span>').format("empty" if not cut else "blank")
+        body += html('<span class="ctl">{0}</span>', "empty" if not cut else "blank")
     if len(value) > limit:
-        body += Markup(' <span class="ctl">… cut, {0} characters</span>').format(f"{len(value):,}")
-    return Markup('<bdi class="theirs">{0}</bdi>').format(body)
+        body += html(' <span class="ctl">… cut, {0} characters</span>', f"{len(value):,}")
+    return html('<bdi class="theirs">{0}</bdi>', body)
 
 
 def plain(value: str, limit: int = 60) -> str:
@@ -191,10 +211,10 @@ def _pieces(value: str, kept: set[str]) -> Iterator[Markup]:
             for character, repeated in groupby(characters):
                 count = len(list(repeated))
                 times = f" ×{count}" if count > 1 else ""
-                yield Markup('<span class="ctl">{0}{1}</span>').format(_code(character), times)
+                yield html('<span class="ctl">{0}{1}</span>', _code(character), times)
         elif marks and len(characters) > MOST_MARKS:
             yield escape(characters[:MOST_MARKS])
-            yield Markup('<span class="ctl">+{0} marks</span>').format(len(characters) - MOST_MARKS)
+            yield html('<span class="ctl">+{0} marks</span>', len(characters) - MOST_MARKS)
         else:
             yield escape(characters).replace("_", Markup("_<wbr>"))  # where a long name may be broken
 
@@ -226,8 +246,8 @@ def link(value: str, limit: int = 200) -> Markup:
     target = web_link(value)
     if target is None:
         return text(value, limit)
-    return Markup('<a class="out" href="{0}" rel="noopener noreferrer nofollow">{1}</a>').format(
-        target, text(value, limit)
+    return html(
+        '<a class="out" href="{0}" rel="noopener noreferrer nofollow">{1}</a>', target, text(value, limit)
     )
 
 
@@ -237,8 +257,10 @@ def host(value: str) -> Markup:
     if target is None:
         plain_host = re.match(r"http://([a-z0-9.:-]{1,80})/", value)
         return text(plain_host[1] if plain_host else value, 120)
-    return Markup('<a class="out" href="{0}" title="{0}" rel="noopener noreferrer nofollow">{1}</a>').format(
-        target, urlsplit(target).hostname
+    return html(
+        '<a class="out" href="{0}" title="{0}" rel="noopener noreferrer nofollow">{1}</a>',
+        target,
+        urlsplit(target).hostname,
     )
 
 
@@ -253,14 +275,12 @@ def pretty(value: object, depth: int = 0) -> Iterator[Markup]:
         for position, (key, each) in enumerate(items):
             yield escape("," if position else "") + escape(" " * bool(position) if row else f"\n{pad}")
             if key is not None:
-                yield Markup('<span class="k">{0}</span>: ').format(
-                    text(json.dumps(key, ensure_ascii=False), 400)
-                )
+                yield html('<span class="k">{0}</span>: ', text(json.dumps(key, ensure_ascii=False), 400))
             yield from pretty(each, depth + 1)
         yield escape(close if row else f"\n{'  ' * depth}{close}")
     elif isinstance(value, dict | list):
-        yield Markup('<span class="o">{0}</span>').format(json.dumps(value) if not value else "… deeper")
+        yield html('<span class="o">{0}</span>', json.dumps(value) if not value else "… deeper")
     elif isinstance(value, str):
-        yield Markup('<span class="s">{0}</span>').format(text(json.dumps(value, ensure_ascii=False), 4000))
+        yield html('<span class="s">{0}</span>', text(json.dumps(value, ensure_ascii=False), 4000))
     else:
-        yield Markup('<span class="o">{0}</span>').format(json.dumps(value))
+        yield html('<span class="o">{0}</span>', json.dumps(value))
