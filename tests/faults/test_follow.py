@@ -16,7 +16,7 @@ from tests.support.anvil import CHAIN_ID, LOGGER, Anvil, anvil
 from tests.support.proxy import Fault, proxied
 from tests.support.reader import QUICK, Reader, caught_up, followed, read
 
-from ogpu.errors import FinalityBroken, InvalidInput, RPCUnreachable, WrongChain
+from ogpu.errors import FinalityBroken, InvalidInput, NodeBehind, RPCUnreachable, WrongChain
 from ogpu.rpc.follow import Blocks, Cursor, Finalized, follow
 from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.subscription import NewHeads
@@ -163,6 +163,33 @@ def test_a_replica_that_lags_takes_nothing_back(node: Anvil) -> None:
         assert stale.faults["*", Fault.STALE_HEAD] == 6
     assert not reader.rollbacks
     assert reader.numbers() == [3, 2, 1, 2, 1]
+
+
+def test_a_node_that_is_far_behind_is_waited_for_and_not_taken_for_another_chain(node: Anvil) -> None:
+    """As one that fetches the chain anew: its head is below what was final."""
+    node.mine(80)
+
+    async def story(rpc: RPC) -> Reader:
+        reader = await caught_up(rpc, node)
+        stale.stopped_at = 3
+        stale.order("*", Fault.STALE_HEAD, 1 << 30)
+        with pytest.raises(NodeBehind, match="The node is at block 3, and block") as caught:
+            await anext(follow(rpc, [LOGGER], reader.cursors(64), poll=QUICK, patience=0.5))
+        assert caught.value.facts == {"head": 3, "final": reader.final}
+        looks = stale.requests
+        steps = follow(rpc, [LOGGER], reader.cursors(64), poll=QUICK)
+        going_on = asyncio.ensure_future(anext(steps))
+        while stale.requests < looks + 8:
+            await asyncio.sleep(QUICK)
+        await asyncio.to_thread(node.log, 2)
+        stale.calm()
+        reader.take(await going_on)
+        return await read(steps, reader, lambda: reader.final == node.head() - 63)
+
+    with proxied(node.url) as stale:
+        reader = followed(stale.url, story)
+    assert not reader.rollbacks
+    assert reader.numbers() == [2, 1]
 
 
 def test_with_faults_and_reorganisations_at_random_nothing_is_lost_or_told_twice(node: Anvil) -> None:

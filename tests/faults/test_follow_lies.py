@@ -17,7 +17,8 @@ from tests.support.reader import QUICK, Reader, caught_up, followed, read
 from ogpu.errors import ChainInconsistent, RPCAnswerTooLarge
 from ogpu.rpc.bloom import bits_of_hex, bloom_of
 from ogpu.rpc.fetching import PAUSES
-from ogpu.rpc.follow import follow
+from ogpu.rpc.follow import Blocks, Finalized, follow
+from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.transport import RPC
 
 Lie = Callable[[Any], Any]
@@ -181,6 +182,27 @@ def no_hashes(call: Call, answer: Answer) -> None:
     if call["method"] == LOGS and "blockHash" in call["params"][0]:
         del answer["result"]
         answer.update(refusal(call, "invalid argument 0: unknown field blockHash", -32602))
+
+
+def test_a_lie_about_the_head_makes_no_block_final() -> None:
+    """Told while there is much to read, of which the first part would be deep enough then."""
+    with anvil() as mine, proxied(mine.url) as proxy:
+        mine.mine(MOST_BLOCKS + 20)
+        lies: list[Call] = []
+
+        def lie(call: Call, answer: Answer) -> None:
+            if call["method"] == BLOCK and call["params"][0] == "latest" and not lies:
+                answer["result"]["number"] = hex(10**9)
+                lies.append(call)
+
+        proxy.lie = lie
+        reader = followed(proxy.url, lambda rpc: caught_up(rpc, mine))
+        assert lies
+        head = mine.head()
+    heads = {step.head for step in reader.steps if isinstance(step, Blocks)}
+    final = [step.cursor.number for step in reader.steps if isinstance(step, Finalized)]
+    assert heads == {head}
+    assert max(final) == head - 63
 
 
 def test_a_reorganisation_between_headers_and_logs_is_noticed() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.emitting import SOMEBODY, Emitter, emitter
+from tests.support.faults import Answer, Call
 from tests.support.localnet import RunningNetwork
 from tests.support.market import through
-from tests.support.proxy import Fault, proxied
+from tests.support.proxy import Fault, Proxy, proxied
 from tests.support.watching import (
     PATIENCE,
     Ledger,
@@ -135,6 +136,52 @@ def test_another_chain_at_the_node_s_address_ends_all_streams(bare: RunningNetwo
                         await anext(one)
                     with pytest.raises(WrongChain):
                         await exhausted(other)
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def false_head(proxy: Proxy, *methods: str) -> list[Call]:
+    """Have a node lie once about its head, by one of these methods; the call that was answered so."""
+    lies: list[Call] = []
+
+    def lie(call: Call, answer: Answer) -> None:
+        if call["method"] in methods and call["params"][:1] in ([], ["latest"]) and not lies:
+            lies.append(call)
+            if isinstance(answer["result"], str):
+                answer["result"] = hex(10**9)
+            else:
+                answer["result"]["number"] = hex(10**9)
+
+    proxy.lie = lie
+    return lies
+
+
+def test_a_lie_about_the_head_silences_no_stream_that_begins_then(emitting: Emitter) -> None:
+    async def story() -> None:
+        with proxied(emitting.node.url) as proxy:
+            async with emitting.client(proxy.url, heard=False) as client:
+                streams_of(client).poll = 0.01
+                async with client.events(Deposited) as first:
+                    lies = false_head(proxy, "eth_blockNumber")
+                    await client.chain.rpc.call("eth_blockNumber")
+                    assert lies
+                    async with client.events(Deposited) as second:
+                        await asyncio.to_thread(emitting.deposits, 1)
+                        assert (await anext(first)).amount == 1
+                        assert (await anext(second)).amount == 1
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def test_a_lie_about_the_head_does_not_make_the_first_stream_begin_there(emitting: Emitter) -> None:
+    async def story() -> None:
+        with proxied(emitting.node.url) as proxy:
+            async with emitting.client(proxy.url, heard=False) as client:
+                lies = false_head(proxy, "eth_blockNumber", "eth_getBlockByNumber")
+                async with client.events(Deposited) as stream:
+                    assert lies
+                    await asyncio.to_thread(emitting.deposits, 1)
+                    assert (await anext(stream)).amount == 1
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))
 

@@ -58,12 +58,13 @@ class Fetch:
         last = min(last, first + MOST_BLOCKS - 1)
         logs = asyncio.create_task(self._logs(first, last))
         try:
-            there = await self.headers(range(first, last + 1))
+            numbers = range(first, last + 1)
+            headers = list(map(told, await self.headers(numbers), numbers))
             found, last = await logs
         finally:
             logs.cancel()
             await asyncio.gather(logs, return_exceptions=True)
-        headers = [_told(header, number) for number, header in enumerate(there, first) if number <= last]
+        headers = headers[: last - first + 1]
         linked(headers)
         return await self._certain(headers, with_logs(headers, found, self._bits))
 
@@ -160,7 +161,8 @@ class Fetch:
         return raised(answer)
 
 
-def _told(header: Header | None, number: int) -> Header:
+def told(header: Header | None, number: int) -> Header:
+    """The header of a block that a node has told of; raises `NodeBehind` when it has none."""
     if header is None:
         raise NodeBehind(f"The node has told of block {number}, and does not give it.", hint="Try again.")
     return header

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
 
-from ogpu.errors import FinalityBroken, InvalidInput, NetworkError, RPCUnreachable
+from ogpu.errors import FinalityBroken, InvalidInput, NetworkError, NodeBehind, RPCUnreachable
 from ogpu.rpc.blocks import Header, linked, unfit
 from ogpu.rpc.codec import checked_address
-from ogpu.rpc.fetching import Fetch
+from ogpu.rpc.fetching import Fetch, told
 from ogpu.rpc.patience import Patience
+from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.steps import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, Step
 from ogpu.rpc.transport import RPC
 
@@ -38,7 +39,7 @@ async def follow(
     addresses: Sequence[str],
     known: Sequence[Cursor] = (),
     *,
-    first: int = 0,
+    first: int | None = 0,
     finality: int = FINALITY,
     poll: float = POLL,
     hint: Hint | None = None,
@@ -46,12 +47,14 @@ async def follow(
 ) -> AsyncGenerator[Step, None]:
     """Every block after the `known` ones, or from `first` on, as the chain has it; it never ends by itself.
 
+    `first` None: from the newest `finality` blocks on.
     `known`: the blocks that were taken already, oldest first and without a gap, at most the last `finality`
     of them, down to the last one that was told as final, which no rollback goes below.
     After `RolledBack` the blocks that replace those dropped follow. `poll`: seconds between two looks for a
     new block; a `hint` can make it look sooner. A network that is away is waited for, with warnings in the
     log, for `patience` seconds (None: for ever). Logs are taken only when they fit their block, and are asked
-    for again, of another node if there is one, when some seem to be missing.
+    for again, of another node if there is one, when all of a contract's in a block seem to be missing. That a
+    node leaves out a part of them, or changes their data, no header shows.
 
     Raises `FinalityBroken` when a block has changed that was told as final, `ChainInconsistent` when nodes
     go on contradicting themselves, `RPCAnswerTooLarge` for a block with more logs than a node gives at once,
@@ -81,13 +84,14 @@ async def follow(
 class _Follower:
     """Where it is on the chain, and what comes next."""
 
-    def __init__(self, fetch: Fetch, known: Sequence[Cursor], first: int, finality: int) -> None:
-        _check(known, first, finality)
+    def __init__(self, fetch: Fetch, known: Sequence[Cursor], first: int | None, finality: int) -> None:
+        _check(known, first or 0, finality)
         self._fetch = fetch
-        self._first = first
+        self._first = first or 0
+        self._at_the_newest = first is None and not known  # where that is, the head tells
         self._finality = finality
         self._known = deque(known, maxlen=finality)
-        self._final = self._known[0].number if known and self._known[0].number > first else -1
+        self._final = self._known[0].number if known and self._known[0].number > self._first else -1
         self._head = -1
         self._ahead: asyncio.Task[list[Block]] | None = None
 
@@ -107,6 +111,10 @@ class _Follower:
             return await self._forward(self._ahead)
         head = await self._fetch.head()
         self._head = head.number
+        if self._at_the_newest:
+            self._first = max(0, head.number - self._finality + 1)
+        if head.number - self._next >= MOST_BLOCKS:  # else it is in the next range
+            told((await self._fetch.headers([head.number]))[0], head.number)
         if head.number > self._next:
             return await self._forward(self._ask(self._next))
         if head.number == self._next:
@@ -148,6 +156,7 @@ class _Follower:
         cursors = {cursor.number: cursor for cursor in self._known}
         cursors |= {block.number: block.cursor for block in blocks}
         self._known.extend(block.cursor for block in blocks)
+        self._at_the_newest = False
         steps: list[Step] = [Blocks(blocks, self._head)]
         final = min(blocks[-1].number, self._head - self._finality + 1)
         if final > self._final and final in cursors:
@@ -157,12 +166,14 @@ class _Follower:
 
     async def _rolled_back(self, head: Header) -> RolledBack:
         """The newest known block that the chain still has, and those after it that it has not."""
+        if head.number < self._final:
+            raise _behind(head.number, self._final)
         open_ = [cursor for cursor in self._known if self._final <= cursor.number <= head.number]
-        found = await self._fetch.headers([cursor.number for cursor in open_])
-        headers = [header for header in found if header is not None]
+        numbers = [cursor.number for cursor in open_]
+        headers = list(map(told, await self._fetch.headers(numbers), numbers))
         linked(headers)
         hashes = {header.number: header.hash for header in headers}
-        kept = [cursor for cursor in open_ if hashes.get(cursor.number) == cursor.hash]
+        kept = [cursor for cursor in open_ if hashes[cursor.number] == cursor.hash]
         to = kept[-1] if kept else await self._before_the_first(head)
         dropped = tuple(cursor for cursor in reversed(self._known) if cursor.number > to.number)
         if not dropped:
@@ -196,6 +207,15 @@ class _Follower:
                 "finality": self._finality,
             },
         )
+
+
+def _behind(head: int, final: int) -> NodeBehind:
+    return NodeBehind(
+        f"The node is at block {head}, and block {final} was final before.",
+        hint="Wait while it fetches the chain, or use another node; if the chain was started anew or wound "
+        "back, begin anew too.",
+        facts={"head": head, "final": final},
+    )
 
 
 def _check(known: Sequence[Cursor], first: int, finality: int) -> None:

@@ -70,7 +70,7 @@ class Feed:
         return self._error is not None or self._task.done()
 
     async def ready(self) -> None:
-        """Wait until it has once caught up with the chain; raises what has ended it."""
+        """Wait until it has caught up with the chain, so that it has a block; raises what has ended it."""
         while not self._at_head:
             await self.change()
 
@@ -131,6 +131,7 @@ class Feed:
             case RolledBack():
                 while self._chain and self._chain[-1].number > step.to.number:
                     self._chain.pop()
+                self._at_head = False
                 self._add(step)
             case Finalized():
                 return

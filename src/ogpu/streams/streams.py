@@ -7,13 +7,12 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from ogpu.errors import ClientClosed, RPCFailed, RPCInvalidResponse
+from ogpu.errors import ClientClosed, NetworkError, RPCFailed, RPCInvalidResponse
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network
-from ogpu.rpc.answers import quantity
 from ogpu.rpc.codec import ZERO_ADDRESS, interface
 from ogpu.rpc.follow import follow
-from ogpu.rpc.steps import FINALITY, POLL, Block, Cursor, RolledBack, Step
+from ogpu.rpc.steps import POLL, Block, Cursor, RolledBack, Step
 from ogpu.rpc.subscription import NewHeads
 from ogpu.rpc.transport import RPC
 from ogpu.streams.decoding import STREAMED, Decoder
@@ -91,10 +90,18 @@ class Streams:
         """The chain's steps from a place on, for one watcher alone."""
         return follow(self._rpc, self._there.addresses, tuple(known), first=first, patience=self.patience)
 
-    @property
-    def highest(self) -> int:
-        """The newest block that the client has seen in any way."""
-        return self._rpc.highest
+    async def newest(self) -> int:
+        """The newest block that the client has seen in any way, when it is there; else 0.
+
+        A head may be a lie: who waited for what comes after it would wait for ever.
+        """
+        told, feed = self._rpc.highest, self._feed
+        if feed is None or not feed.chain or told <= feed.chain[-1].number:
+            return 0  # a feed that begins now comes to it
+        with contextlib.suppress(NetworkError):
+            if await self._rpc.call("eth_getBlockByNumber", hex(told), False) is not None:
+                return told
+        return 0
 
     def told(self, block: Block, kinds: frozenset[type[ProtocolEvent]] | None) -> Told:
         """A block with its events."""
@@ -114,13 +121,11 @@ class Streams:
         """The chain from its last blocks on, which a reorganisation may yet drop."""
         if self._decoder is None:
             self._decoder = Decoder(await self._contracts())
-        head = quantity(await self._rpc.call("eth_blockNumber"))
-        first = max(0, head - FINALITY + 1)
         async with NewHeads(self._network.ws_urls) as hint:
             steps = follow(
                 self._rpc,
                 self._there.addresses,
-                first=first,
+                first=None,
                 poll=self.poll,
                 hint=hint,
                 patience=self.patience,

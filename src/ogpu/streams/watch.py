@@ -34,9 +34,8 @@ class Chain(Protocol):
 
     facts: Facts
 
-    @property
-    def highest(self) -> int:
-        """The newest block that the client has seen in any way."""
+    async def newest(self) -> int:
+        """The newest block that the client has seen in any way, when it is there; else 0."""
 
     async def feed(self) -> Feed:
         """The feed that all share, once it has caught up."""
@@ -78,13 +77,14 @@ class Watch:
 
     async def start(self) -> None:
         """Settle where to begin."""
+        newest = 0 if self._span.first is not None else await self._chain.newest()
         feed = await self._chain.feed()
         self._feed, chain = feed, feed.chain
         if self._span.first is None or self._span.first > chain[-1].number:
             self._known.extend(chain)
             self._from, self._place = chain[0].number, feed.end
             if self._span.first is None:
-                self._before = max(chain[-1].number, self._chain.highest)
+                self._before = max(chain[-1].number, newest)
         elif self._span.first > chain[0].number:
             before = [cursor for cursor in chain if cursor.number < self._span.first]
             if (place := feed.after(before[-1])) is not None:
@@ -126,7 +126,9 @@ class Watch:
         if not self._known:
             return
         self._place = feed.after(self._known[-1])
-        if self._place is None and self._at_head and feed.chain[-1].number < self._known[-1].number:
+        chain = feed.chain  # empty when a rollback has just dropped all of it
+        behind = not chain or chain[-1].number < self._known[-1].number
+        if self._place is None and self._at_head and behind:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
                     await feed.change()
