@@ -23,6 +23,7 @@ from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, OutOfStep, Position, Store
 from ogpu.indexer.trouble import is_trouble, trouble
 from ogpu.networks import Network
+from ogpu.rpc.contracts import with_manager
 from ogpu.rpc.follow import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, follow
 from ogpu.rpc.transport import RPC
 
@@ -99,6 +100,7 @@ class Indexer:
         while True:
             try:
                 genesis = await self._rpc.genesis()
+                self._decoder = Decoder(await with_manager(self._rpc, self._network))
             except NetworkError as error:
                 await self._wait(error)
                 continue

@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from ogpu.errors import ClientClosed, NetworkError, RPCFailed, RPCInvalidResponse
+from ogpu.errors import ClientClosed, NetworkError
 from ogpu.events import ProtocolEvent
 from ogpu.networks import Network
-from ogpu.rpc.codec import ZERO_ADDRESS, interface
+from ogpu.rpc.codec import ZERO_ADDRESS
+from ogpu.rpc.contracts import with_manager
 from ogpu.rpc.follow import follow
 from ogpu.rpc.steps import POLL, Block, Cursor, RolledBack, Step
 from ogpu.rpc.subscription import NewHeads
@@ -137,14 +138,9 @@ class Streams:
                     yield step
 
     async def _contracts(self) -> dict[str, str]:
-        """The contracts by name. Public networks do not name the Manager; Nexus knows it."""
-        named = {name: self._network.contracts.get(name.upper()) for name in STREAMED}
-        found = {name: address for name, address in named.items() if address is not None}
-        if "Manager" not in found:
-            manager = interface("Nexus").functions["manager"]
-            call = {"to": found["Nexus"], "data": manager.encode()}
-            with contextlib.suppress(RPCFailed, RPCInvalidResponse):
-                found["Manager"] = manager.decode(await self._rpc.call("eth_call", call, "latest"))
+        """The contracts by name."""
+        named = (await with_manager(self._rpc, self._network)).contracts
+        found = {name: named.get(name.upper(), ZERO_ADDRESS) for name in STREAMED}
         return {name: address for name, address in found.items() if address != ZERO_ADDRESS}
 
 

@@ -19,6 +19,7 @@ from ogpu.indexer.tables import (
     vault_movements,
 )
 from ogpu.rpc.blocks import header_of
+from ogpu.rpc.contracts import with_manager
 from ogpu.rpc.steps import FINALITY, Block
 from ogpu.rpc.transport import raised
 
@@ -66,7 +67,7 @@ def _lacking(connection: Connection) -> list[int]:
 async def check_events(connection: Connection, chain: Chain) -> AsyncIterator[Finding]:
     """Every event, as the node's logs have it, and what the Vault moved."""
     first, last = connection.execute(select(cursor.c.first_block, cursor.c.number)).one()
-    decoder = Decoder(chain.network)
+    decoder = Decoder(await with_manager(chain.rpc, chain.network))
     start, span = first, SPAN
     while start <= min(last, chain.block):
         end = min(start + span - 1, last, chain.block)
