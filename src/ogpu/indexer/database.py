@@ -83,6 +83,7 @@ class Database:
             connection = self._engine.connect()
             try:
                 if self.place.path is None:
+                    check_encoding(connection, self.place)
                     self._lock_in(connection)
                 with connection.begin():
                     upgrade(connection, self.place, self._migrations)
@@ -144,6 +145,18 @@ def engine(place: Place, *, pool: type[Any] = NullPool) -> Engine:
             hint="Install the driver: pip install 'opengpu[postgres]'.",
             facts={"index": place.name, "reason": "driver"},
         ) from error
+
+
+def check_encoding(connection: Connection, place: Place) -> None:
+    """Refuse a PostgreSQL database that cannot hold whatever strangers write."""
+    with connection.begin():
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise IndexFailed(
+            f"The index {place.name} is in a database with the encoding {encoding}, and needs UTF8.",
+            hint="Make one for it: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+            facts={"index": place.name, "reason": "encoding", "encoding": encoding},
+        )
 
 
 def upgrade(connection: Connection, place: Place, migrations: Sequence[Migration]) -> None:
@@ -225,13 +238,13 @@ def _postgres(place: Place, pool: type[Any]) -> Engine:
             "The index's PostgreSQL URL cannot be read.",
             hint="It looks like postgresql://user:password@host:5432/database.",
         ) from None  # the cause may quote a password
-    given = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "ogpu index", **TCP}
+    given = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "ogpu index", "client_encoding": "UTF8"}
     made = create_engine(
         url,
         poolclass=pool,
         hide_parameters=True,
         isolation_level="REPEATABLE READ",  # one look is at one state, as in SQLite
-        connect_args={name: value for name, value in given.items() if name not in url.query},
+        connect_args={name: value for name, value in {**given, **TCP}.items() if name not in url.query},
     )
 
     @event.listens_for(made, "connect")

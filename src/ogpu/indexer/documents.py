@@ -101,7 +101,9 @@ def outcome_of(wanted: Wanted, errors: Sequence[BaseException], limit: int, now:
     if final is not None:
         return Outcome(wanted.cid, "refused", tries, error=_told(final))
     if errors and all(isinstance(error, ContentTooLarge) for error in errors):
-        return Outcome(wanted.cid, "refused", tries, size=limit, error=f"It has more than {limit:,} bytes.")
+        return Outcome(
+            wanted.cid, "refused", tries, size=limit + 1, error=f"It has more than {limit:,} bytes."
+        )
     if tries >= MOST_TRIES:
         return Outcome(
             wanted.cid, "refused", tries, error=f"Given up after {tries} tries. {told}"[:LONGEST_ERROR]
@@ -144,7 +146,9 @@ class Documents:
             try:
                 while True:
                     try:
-                        self._kept = await in_thread(self._shelf.open, self._bounds.max_bytes)
+                        self._kept = await in_thread(
+                            self._shelf.open, self._bounds.max_bytes, self._bounds.max_kept
+                        )
                         await self._work(session)
                     except (SQLAlchemyError, sqlite3.Error) as error:  # SQLite's own, of opening a file
                         logger.warning("documents wait for the index's database: %s", type(error).__name__)
@@ -188,10 +192,12 @@ class Documents:
             await in_thread(self._shelf.store, outcomes)
 
     def _within_bounds(self, outcome: Outcome) -> Outcome:
-        size = outcome.size if outcome.state == "kept" and outcome.size else 0
+        if outcome.state != "kept":
+            return outcome
+        size = outcome.size or 0
         if self._kept + size > self._bounds.max_kept:
             full = f"The index keeps at most {self._bounds.max_kept:,} bytes of documents."
-            return Outcome(outcome.cid, "refused", outcome.tries, error=full)
+            return Outcome(outcome.cid, "refused", outcome.tries, size=size, error=full)
         self._kept += size
         return outcome
 

@@ -46,11 +46,14 @@ async def keep_index(job: Keeping, watch: Callable[[Progress], None] | None = No
             if watch is not None:
                 watch(indexer.progress)
             beside = None if job.bounds is None else asyncio.create_task(_fetched(job, indexer.progress))
+            if beside is not None:
+                beside.add_done_callback(_told)
             try:
                 await indexer.run()
             finally:
                 if beside is not None:
-                    await _ended(beside)
+                    beside.cancel()
+                    await asyncio.gather(beside, return_exceptions=True)
     finally:
         await rpc.close()
 
@@ -63,11 +66,9 @@ async def _fetched(job: Keeping, progress: Progress) -> None:
     await Documents(engine(job.place), job.network, resolve_options(None), job.bounds).run()
 
 
-async def _ended(beside: asyncio.Task[None]) -> None:
-    """End what fetches; what has ended it before is said, and was no reason to end the index."""
-    beside.cancel()
-    (error,) = await asyncio.gather(beside, return_exceptions=True)
-    if isinstance(error, Exception):
+def _told(beside: asyncio.Task[None]) -> None:
+    """Say at once why nothing is fetched any more, which is no reason to end the index."""
+    if not beside.cancelled() and (error := beside.exception()) is not None:
         logger.error("fetching documents ended: %s", type(error).__name__)
 
 

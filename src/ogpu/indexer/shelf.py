@@ -27,6 +27,7 @@ from ogpu.indexer.tables import (
 
 AT_ONCE = 500  # events that are looked through in one transaction
 LINKING = ("SourcePublished", "SourceUpdated", "TaskPublished", "ResponseSubmitted")
+_SUM_KEPT = select(func.sum(documents.c.size)).where(documents.c.state == "kept")
 BLOCK_END = 2**62  # behind the last log of any block
 
 Spot = tuple[int, int]  # block and log index
@@ -64,19 +65,23 @@ class Shelf:
         self._saved: Spot | None = None
         self._reorganisation = 0
 
-    def open(self, limit: int) -> int:
-        """Go on where it ended; how many bytes are kept. What is not too large any more is wanted again."""
+    def open(self, limit: int, most: int) -> int:
+        """Go on where it ended; how many bytes are kept.
+
+        What is not too large any more, for a document (`limit`) and for all (`most` bytes), is wanted again.
+        """
         with self._engine.begin() as connection:
             saved = connection.execute(select(link_scan.c.block_number, link_scan.c.log_index)).first()
             self._spot = (saved[0], saved[1]) if saved else (-1, -1)
             self._saved = self._spot if saved else None
             self._reorganisation = _newest_reorganisation(connection)
-            small_enough = (documents.c.state == "refused") & (documents.c.size < limit)
+            kept = int(connection.execute(_SUM_KEPT).scalar() or 0)
+            refused, size = documents.c.state == "refused", documents.c.size
+            small_enough = refused & (size <= limit) & (size <= most - kept)
             connection.execute(
                 update(documents).where(small_enough).values(state="wanted", size=None, error=None)
             )
-            kept = select(func.sum(documents.c.size)).where(documents.c.state == "kept")
-            return int(connection.execute(kept).scalar() or 0)
+            return kept
 
     def look(self, now: int) -> bool:
         """Enter the links of the next events; whether there may be more."""
