@@ -7,21 +7,24 @@ import contextlib
 import errno
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy import Connection, Engine, event, inspect, make_url
 from sqlalchemy.exc import OperationalError
 
 from ogpu.errors import ConfigurationError, FinalityBroken, IndexBusy, IndexFailed, IndexMismatch
 from ogpu.indexer.database import MIGRATIONS, Database
+from ogpu.indexer.documents import Bounds
+from ogpu.indexer.keep import Keeping, keep_index
 from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.run import Indexer
 from ogpu.indexer.store import Identity, Store
 from ogpu.indexer.trouble import is_trouble, trouble
 from ogpu.rpc.steps import FINALITY
 from ogpu.rpc.transport import RPC
-from tests.support.indexing import POLL, dumped, indexed
+from tests.support.indexing import PATIENCE, POLL, dumped, indexed
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, story
 
@@ -149,6 +152,42 @@ def test_a_url_of_another_database_is_a_configuration_error() -> None:
 async def until_it_ends(indexer: Indexer) -> None:
     async with asyncio.timeout(30):
         await indexer.run()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_all_text_is_refused(server: PostgresServer, encoding: str) -> None:
+    name = f"encoded_{encoding.lower()}"
+    server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    url = make_url(server.url).set(database=name).render_as_string(hide_password=False)
+    with pytest.raises(IndexFailed, match="ENCODING 'UTF8'") as raised, opened(place_of(url)):
+        pass
+    assert (raised.value.facts["reason"], raised.value.facts["encoding"]) == ("encoding", encoding)
+
+
+def test_a_network_that_does_not_name_the_manager_gives_the_same_index(told: Story, tmp_path: Path) -> None:
+    contracts = {name: address for name, address in told.network.contracts.items() if name != "MANAGER"}
+    public = indexed(replace(told.network, contracts=contracts), tmp_path / "public.sqlite3")
+    whole = dumped(indexed(told.network, tmp_path / "whole.sqlite3"))
+    assert b"RoleGranted" in whole
+    assert dumped(public) == whole
+
+
+def test_that_no_documents_are_fetched_any_more_is_told_while_the_index_goes_on(
+    told: Story, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGPU_CONTENT_STORE", "ftp://nowhere")
+
+    async def work() -> None:
+        job = Keeping(told.network, place_of(tmp_path / "index.sqlite3"), bounds=Bounds())
+        keeping = asyncio.create_task(keep_index(job))
+        async with asyncio.timeout(PATIENCE):
+            while "fetching documents ended" not in caplog.text:
+                await asyncio.sleep(POLL)
+        assert not keeping.done()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(work())
 
 
 def test_a_file_that_is_no_database_ends_with_an_error_of_its_own(told: Story, tmp_path: Path) -> None:

@@ -274,11 +274,12 @@ def test_bytes_are_bounded_and_what_was_refused_for_that_comes_once_the_bound_is
         "refused",
         "The index keeps at most 6,000 bytes of documents.",
     )
+    run(work(lambda: len(kept(here.engine)) == 2, Bounds(6000, 7000)))
 
 
 def test_what_a_reorganisation_put_in_the_place_of_another_item_is_looked_at(items: Items) -> None:
     shelf = Shelf(items.engine)
-    shelf.open(1000)
+    shelf.open(1000, 10**6)
     items.task(HOST + cid_of(b"stays"), block=5, final=1)
     items.task(HOST + cid_of(b"goes"), block=7, final=1)
     assert not shelf.look(0)
@@ -295,14 +296,14 @@ def test_what_a_reorganisation_put_in_the_place_of_another_item_is_looked_at(ite
 
 def test_a_restart_goes_back_to_what_was_final(items: Items) -> None:
     shelf = Shelf(items.engine)
-    shelf.open(1000)
+    shelf.open(1000, 10**6)
     items.task(HOST + cid_of(b"final"), block=5, final=1)
     items.task(HOST + cid_of(b"goes"), block=7, final=5)
     shelf.look(0)
     items.drop_from(7)
     items.task(HOST + cid_of(b"comes"), block=6, final=5)
     again = Shelf(items.engine)
-    again.open(1000)
+    again.open(1000, 10**6)
     again.look(0)
     assert cid_of(b"comes") in states(items.engine)
     with items.engine.connect() as connection:
