@@ -17,7 +17,7 @@ from tests.support.crash import child
 from tests.support.localnet import RunningNetwork, wait_until
 from tests.support.mapping import ITEMS, KEY, mapped_in_a_process, numbers
 from tests.support.market import PRICE, source_info, through
-from tests.support.proxy import proxied
+from tests.support.proxy import Fault, proxied
 
 from ogpu import AsyncClient, Client, Retry
 from ogpu.client import DeliveryMethod
@@ -382,6 +382,20 @@ def test_a_budget_is_never_overspent_and_what_it_bought_is_given(
         assert results == list(numbers(len(results)))
         assert 3 <= len(results) <= 4  # gas takes less than one payment
         assert PRICE * len(results) < start - funds() <= budget
+
+
+def test_a_later_item_does_not_spend_what_an_earlier_one_needs(working: RunningNetwork) -> None:
+    """The first one's price is known last, as its request fails once."""
+    with proxied(working.url) as proxy, Client(through(working, proxy.url)) as client:
+        source = client.publish_source(source_info())
+        proxy.order("eth_estimateGas", Fault.DROP_BEFORE)
+        results = list[Any]()
+        with pytest.raises(BudgetExceeded):
+            results.extend(
+                client.map(source, "echo", numbers(2), payment=PRICE, budget=2 * PRICE, in_flight=2)
+            )
+        assert proxy.faults["eth_estimateGas", Fault.DROP_BEFORE] == 1
+    assert results == [{"n": 0}]
 
 
 def test_a_killed_map_goes_on_by_its_key_and_publishes_nothing_twice(client: Client, source: str) -> None:

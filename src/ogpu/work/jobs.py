@@ -144,8 +144,9 @@ class _Attempt:
     ) -> Result | None:
         """Its result, or None when another attempt is to be made; raises what ends the work."""
         hold, purse = self._key or secrets.token_hex(8), self._terms.purse
-        self._gas_cost = await self._most_gas(data)
-        await purse.hold(hold, self._payment + self._gas_cost)
+        async with purse.turn:
+            self._gas_cost = await self._most_gas(data)
+            await purse.hold(hold, self._payment + self._gas_cost)
         try:
             receipt = await self._published(data)
             self._gas_cost = receipt.gas_cost

@@ -22,6 +22,9 @@ class Purse(Budget):
     def __init__(self, limit: int | None = None) -> None:
         super().__init__(limit, of="this work", setting="budget", advice="Raise budget.")
         self.limited = limit is not None
+        self.turn = (
+            asyncio.Lock()
+        )  # of pieces that are priced and held in their order, so no later one goes first
         self._changed = asyncio.Event()
         self._frozen: dict[str, asyncio.Task[None]] = {}  # by the task's address
 
