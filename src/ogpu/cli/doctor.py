@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
 
 TIMEOUT = 10.0  # seconds for each request
+STARTING = 40.0  # seconds for what a local network starts only when it is first asked
 CLOCK_SLACK = 60  # seconds that the clock may be ahead of the chain's, or the chain's ahead of it
 NO_TASK = "0x" + "0" * 39 + "1"  # an address where there is no task, to ask a service by
 CONTENT_TODO = f"Try again later, or name another store: {settings.CONTENT_STORE}."
@@ -218,17 +219,19 @@ async def _stored(client: AsyncClient) -> Finding:
 async def management(client: AsyncClient) -> Finding:
     """The management service, which tells of confirmed responses."""
     todo = "Only get_confirmed_response needs it; everything else asks the chain."
-    return await _answers("management service", f"{client.network.management_url}/api/tasks/{NO_TASK}", todo)
+    return await _answers(
+        "management service", f"{client.network.management_url}/api/tasks/{NO_TASK}", todo, timeout=STARTING
+    )
 
 
-async def _answers(check: str, url: str, todo: str, method: str = "GET") -> Finding:
+async def _answers(check: str, url: str, todo: str, method: str = "GET", timeout: float = TIMEOUT) -> Finding:
     """Whether an HTTP server answers at all; what it answers does not matter."""
     import aiohttp
 
     started, where = time.monotonic(), redact(url)
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout)) as session,
             session.request(method, url, allow_redirects=False) as response,
         ):
             status = response.status
