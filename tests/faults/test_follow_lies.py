@@ -280,7 +280,7 @@ def long() -> Iterator[Anvil]:
 @pytest.mark.parametrize("name", RANGES)
 def test_ranges_are_as_large_as_a_node_takes_them(long: Anvil, name: str) -> None:
     with proxied(long.url) as proxy:
-        most = 200 if name == "bsc" else 50  # its words are those of a rate limit, which is waited out
+        most = 100 if name == "bsc" else 50  # its words are those of a rate limit, which is waited out
         served = limited(proxy, *RANGES[name], blocks=most)
         reader = followed(proxy.url, lambda rpc: caught_up(rpc, long))
     assert reader.numbers() == [2, 1] * 40

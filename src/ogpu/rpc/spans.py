@@ -29,14 +29,13 @@ class Span:
     now: int = MOST_BLOCKS
     _refused: int = MOST_BLOCKS + 1
     _quiet: int = 0
-    _willing: bool = True  # nothing was refused yet
 
     def refused(self, count: int, message: str = "") -> None:
         """The logs of so many blocks were not given; the node's words may say of how many they would be."""
         told = advice(message)
         size = told if told and told < count else max(1, count // 2)
         self._refused = min(self._refused, count)
-        self._quiet, self._willing = 0, False
+        self._quiet = 0
         self.now = min(self.now, size)
 
     def served(self, count: int, logs: int) -> None:
@@ -45,11 +44,10 @@ class Span:
         if logs > ENOUGH_LOGS:
             self.now = max(1, min(self.now, count * ENOUGH_LOGS // logs))
         elif count >= self.now and 2 * logs <= ENOUGH_LOGS:
-            # From one block to all in a few steps, unless blocks turn out to be full or a node has limits.
-            self._grow(8 if self._willing and 16 * logs <= ENOUGH_LOGS else 2)
+            self._grow()  # no more than twice: full blocks may come after many empty ones
 
-    def _grow(self, times: int) -> None:
-        larger = min(MOST_BLOCKS, times * self.now)
+    def _grow(self) -> None:
+        larger = min(MOST_BLOCKS, 2 * self.now)
         if larger >= self._refused:
             if self._quiet < QUIET:
                 return
