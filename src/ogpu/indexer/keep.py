@@ -26,12 +26,16 @@ BEGUN_POLL = 0.1  # seconds
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is to be indexed, and where; without `bounds` no documents are fetched."""
+    """What is to be indexed, and where; without `bounds` no documents are fetched.
+
+    A local network's chain may be wound back: a head below what was final is then no node that is behind.
+    """
 
     network: Network
     place: Place
     first_block: int = 0
     bounds: Bounds | None = None
+    may_be_wound_back: bool = False
 
 
 async def keep_index(job: Keeping, watch: Callable[[Progress], None] | None = None) -> None:
@@ -42,7 +46,14 @@ async def keep_index(job: Keeping, watch: Callable[[Progress], None] | None = No
     rpc = RPC(job.network.rpc_urls, job.network.chain_id)
     try:
         async with NewHeads(job.network.ws_urls) as hint:
-            indexer = Indexer(rpc, job.network, job.place, first_block=job.first_block, hint=hint)
+            indexer = Indexer(
+                rpc,
+                job.network,
+                job.place,
+                first_block=job.first_block,
+                hint=hint,
+                may_be_wound_back=job.may_be_wound_back,
+            )
             if watch is not None:
                 watch(indexer.progress)
             beside = None if job.bounds is None else asyncio.create_task(_fetched(job, indexer.progress))

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ogpu.errors import FinalityBroken, NetworkError, RPCFailed, RPCInvalidResponse
+from ogpu.errors import FinalityBroken, NetworkError, NodeBehind, RPCFailed, RPCInvalidResponse
 from ogpu.indexer.database import Database
 from ogpu.indexer.happenings import Decoder
 from ogpu.indexer.items import Doubtful, Facts, Reader
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_EVENTS = 2000  # in a transaction; one more only when a single block has more
 READ_AHEAD = 2  # batches that were read and wait to be written
+REWIND_PATIENCE = 2.0  # seconds for which a chain that may be wound back may be shorter than it was
 FIRST_PAUSE = 0.1  # seconds after a read that failed; doubles
 LONGEST_PAUSE = 2.0
 MOST_REFUSALS = 20  # in a row, of a node that is there but does not give what belongs to blocks
@@ -61,6 +62,7 @@ class Indexer:
         first_block: int = 0,
         poll: float = POLL,
         hint: Hint | None = None,
+        may_be_wound_back: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.progress = Progress()
@@ -70,6 +72,7 @@ class Indexer:
         self._first_block = first_block
         self._poll = poll
         self._hint = hint
+        self._patience = REWIND_PATIENCE if may_be_wound_back else None
         self._clock = clock
         self._decoder = Decoder(network)
         self._reader = Reader(rpc, network)
@@ -80,7 +83,7 @@ class Indexer:
         """Follow the chain until it is cancelled; what is written is whole whenever that happens.
 
         Raises `IndexBusy`, `IndexMismatch`, `IndexFailed`, and `FinalityBroken` when a block has changed
-        that was told as final.
+        that was told as final, or, on a chain that may be wound back, is there no more.
         """
         identity = await self._identity()
         with ThreadPoolExecutor(1, "ogpu-index") as thread:
@@ -145,6 +148,7 @@ class Indexer:
             first=position.first_block,
             poll=self._poll,
             hint=self._hint,
+            patience=self._patience,
         )
         try:
             async for step in steps:
@@ -157,6 +161,14 @@ class Indexer:
                         await queue.put(step)
                     case Finalized():
                         pass  # written with the blocks, as `Batch.final`
+        except FinalityBroken:
+            raise
+        except NetworkError as error:
+            if self._patience is None:
+                raise
+            if isinstance(error, NodeBehind):  # no other node will have what was final
+                raise FinalityBroken(error.message, hint=error.hint, facts=error.facts) from error
+            raise _Unread(error) from error
         finally:
             await steps.aclose()
 

@@ -71,7 +71,8 @@ def job_of(line: bytes) -> Job:
 
 async def indexed(job: Job) -> None:
     """Follow the chain until cancelled."""
-    keeping = Keeping(job.network, job.place, job.first_block, Bounds.from_settings())
+    bounds = Bounds.from_settings()
+    keeping = Keeping(job.network, job.place, job.first_block, bounds, may_be_wound_back=job.anew)
     while True:
         try:
             await keep_index(keeping)
