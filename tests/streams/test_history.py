@@ -142,6 +142,7 @@ def test_the_end_of_a_span_is_the_end_of_the_stream(world: Past, logged: list[Lo
         half = everything[len(everything) // 2].place.block_number
         upper = list(client.events(from_block=half + 1, to_block=head(world.network)))
         lower = list(client.events(from_block=0, to_block=half))
+        assert not list(client.events(to_block=half))  # from now on, and it was over before
     assert [*lower, *upper] == everything
 
 

@@ -279,6 +279,7 @@ SPECIAL: dict[str, Callable[[Fitting], dict[str, Any]]] = {
     **dict.fromkeys(("Vault.unbond",), Fitting.locked),
     **dict.fromkeys(("Vault.cancel_unbonding",), Fitting.unbonding),
     **dict.fromkeys(("Client.intent", "Client.cancel", "Client.bump"), Fitting.intent),
+    "Client.events": lambda fitting: {"from_block": 0, "to_block": 1},  # with no last block it never ends
     "Nexus.publish_source": Fitting.source_params,
     "Controller.publish_task": Fitting.task_params,
     "Client.fetch_result": Fitting.response_value,

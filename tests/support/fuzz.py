@@ -31,7 +31,7 @@ from tests.support.world import World
 
 FITTING = 0.8  # of the arguments are of the kind that is asked for
 WILD = 0.6  # of the calls have any value for any argument
-WAITS = ("timeout", "bidding")  # always given: else a call waits for minutes, as it should
+WAITS = ("timeout", "bidding", "to_block")  # always given: else a call waits for minutes, as it should
 UNTOUCHED = {"close"}  # nothing could be called after it
 WHOLE = [0, 1, 2, 5, 10**15, 10**16, 10**18, 10**30, 2**63, 2**64 - 1, 2**128, 2**256 - 1]
 BEYOND = [-1, -(2**255), 2**256, 2**300, 10**5000]
@@ -237,6 +237,8 @@ MAKERS: dict[str, Maker] = {
     "params": lambda pool, method: pool.params(method),
     "private_key": lambda pool, method: pool.key(),
     "role": lambda pool, method: pool.choice(None, *ROLES),
+    "from_block": lambda pool, method: pool.choice(None, 0, 1, -1, 2**63),
+    "to_block": lambda pool, method: pool.choice(0, 1, -1, "1"),  # with none, events come for ever
     "nonce": lambda pool, method: pool.choice(None, None, 0, 2**63, 2**64 - 2, -1),
     "max_retries": lambda pool, method: pool.choice(1, 3, 0),
     "auto_fix_nonce": lambda pool, method: pool.choice(True, False),

@@ -85,6 +85,7 @@ class Watch:
             self._from, self._place = chain[0].number, feed.end
             if self._span.first is None:
                 self._before = max(chain[-1].number, newest)
+                self.over = self._span.last is not None and self._before >= self._span.last
         elif self._span.first > chain[0].number:
             before = [cursor for cursor in chain if cursor.number < self._span.first]
             if (place := feed.after(before[-1])) is not None:
