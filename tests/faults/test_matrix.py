@@ -32,7 +32,6 @@ HINT = "a hint to look sooner; nothing rests on it"
 OTHERS = {
     "eth_getLogs": "events are read and followed by it; nothing that is published or mended asks for it",
     "eth_subscribe": HINT,
-    "eth_subscription": HINT,
 }
 ROOMS = ("rpc", "tx", "protocol", "aio.py")  # what stands between a publish and its node
 SHORT = 1.0  # seconds after which a client gives up on a node that is silent
