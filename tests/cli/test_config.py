@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,26 @@ def changed(roles: Roles, **changes: Any) -> str:
     return "changed.json"
 
 
+@contextmanager
+def answering(status: Callable[[], int]) -> Iterator[str]:
+    """A service whose answers are only statuses; its URL."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status())
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
 def failures(found: dict[str, dict[str, Any]]) -> set[str]:
     assert all(each["todo"] for each in found.values() if not each["ok"])
     return {name for name, each in found.items() if not each["ok"]}
@@ -36,7 +60,7 @@ def failures(found: dict[str, dict[str, Any]]) -> set[str]:
 
 def test_a_good_network_is_well(roles: Roles, here: Here) -> None:
     code, found = diagnosis(here)
-    assert (code, failures(found)) == (0, set())
+    assert (code, failures(found)) == (0, set()), found
     url = roles.network.url
     assert list(found) == [
         *(f"{role} key" for role in ("client", "provider", "master", "agent")),
@@ -97,6 +121,16 @@ def test_services_that_are_away(roles: Roles, here: Here) -> None:
     assert said.code == 1
     assert "FAIL  content: " in said.out
     assert said.out.splitlines()[-1] == "4 of 20 checks failed."
+
+
+def test_a_management_service_that_is_not_ready_yet_is_waited_for(roles: Roles, here: Here) -> None:
+    statuses = iter([503, 503, 404])
+    with answering(lambda: next(statuses, 500)) as url:
+        code, found = diagnosis(here, OGPU_NETWORK_FILE=changed(roles, management_url=url))
+        assert (code, failures(found)) == (0, set()), found
+        code, found = diagnosis(here, OGPU_NETWORK_FILE=changed(roles, management_url=url))
+    assert (code, failures(found)) == (1, {"management service"})
+    assert "HTTP 500" in found["management service"]["seen"]
 
 
 def test_a_store_and_gateways_of_ones_own_are_looked_at(roles: Roles, here: Here, tmp_path: Path) -> None:

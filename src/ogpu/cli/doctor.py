@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from ogpu.aio import AsyncClient
 
 TIMEOUT = 10.0  # seconds for each request
-STARTING = 40.0  # seconds for what a local network starts only when it is first asked
+STARTING = 40.0  # seconds for what a local network starts only when it is first asked, or makes anew
+AGAIN = 0.5  # seconds until a service that is not ready is asked again
 CLOCK_SLACK = 60  # seconds that the clock may be ahead of the chain's, or the chain's ahead of it
 NO_TASK = "0x" + "0" * 39 + "1"  # an address where there is no task, to ask a service by
 CONTENT_TODO = f"Try again later, or name another store: {settings.CONTENT_STORE}."
@@ -217,15 +219,24 @@ async def _stored(client: AsyncClient) -> Finding:
 
 
 async def management(client: AsyncClient) -> Finding:
-    """The management service, which tells of confirmed responses."""
+    """The management service, which tells of confirmed responses; one that is not ready yet is waited for."""
     todo = "Only get_confirmed_response needs it; everything else asks the chain."
-    return await _answers(
-        "management service", f"{client.network.management_url}/api/tasks/{NO_TASK}", todo, timeout=STARTING
-    )
+    url = f"{client.network.management_url}/api/tasks/{NO_TASK}"
+    deadline = time.monotonic() + STARTING
+    while True:
+        finding, status = await _asked("management service", url, todo, "GET", STARTING)
+        if status != 503 or time.monotonic() > deadline:
+            return finding
+        await asyncio.sleep(AGAIN)
 
 
-async def _answers(check: str, url: str, todo: str, method: str = "GET", timeout: float = TIMEOUT) -> Finding:
+async def _answers(check: str, url: str, todo: str, method: str = "GET") -> Finding:
     """Whether an HTTP server answers at all; what it answers does not matter."""
+    return (await _asked(check, url, todo, method, TIMEOUT))[0]
+
+
+async def _asked(check: str, url: str, todo: str, method: str, timeout: float) -> tuple[Finding, int | None]:
+    """The same, with the status of the answer."""
     import aiohttp
 
     started, where = time.monotonic(), redact(url)
@@ -236,11 +247,11 @@ async def _answers(check: str, url: str, todo: str, method: str = "GET", timeout
         ):
             status = response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return Finding(check, False, f"{where} does not answer: {type(error).__name__}", todo)
+        return Finding(check, False, f"{where} does not answer: {type(error).__name__}", todo), None
     milliseconds = (time.monotonic() - started) * 1000
     if status >= 500:
-        return Finding(check, False, f"{where} answers HTTP {status}", todo)
-    return Finding(check, True, f"{where} answers, {milliseconds:.0f} ms")
+        return Finding(check, False, f"{where} answers HTTP {status}", todo), status
+    return Finding(check, True, f"{where} answers, {milliseconds:.0f} ms"), status
 
 
 async def journal_at(where: str | Path) -> Finding:
