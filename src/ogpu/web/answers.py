@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -19,12 +17,11 @@ from ogpu.web import queries
 from ogpu.web.failures import Unready
 from ogpu.web.freshness import Freshness
 from ogpu.web.jsontext import written
+from ogpu.web.kept import Kept
 from ogpu.web.reading import Index
 from ogpu.web.values import Page, Position
 
 T = TypeVar("T")
-
-CACHE_BYTES = 16 << 20
 
 Question = Callable[[Connection], Any]
 
@@ -56,9 +53,7 @@ class Answers:
 
     def __init__(self, index: Index, freshness: Freshness) -> None:
         self._index, self._freshness = index, freshness
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._kept = Kept()
 
     async def tell(self, request: Request, question: Question) -> Response:
         """The answer to a request; the question returns a value, a page, or None for what is not there."""
@@ -83,21 +78,11 @@ class Answers:
         etag = _etag(position, asked)
         if known & {etag, "*"}:
             return _Answer(etag, position, None)
-        with self._lock:
-            body = self._kept.get(etag)
+        body = self._kept.get(etag)
         if body is None:
             body = _body(question(connection))
-            self._keep(etag, body)
+            self._kept.keep(etag, body)
         return _Answer(etag, position, body)
-
-    def _keep(self, etag: str, body: bytes) -> None:
-        with self._lock:
-            if etag in self._kept:
-                return
-            self._kept[etag] = body
-            self._bytes += len(body)
-            while self._bytes > CACHE_BYTES:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
 
 
 def _body(value: Any) -> bytes:

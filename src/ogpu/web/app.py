@@ -12,9 +12,11 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Scope
 
 import ogpu.web.routes
 from ogpu.networks import Network
+from ogpu.rpc.codec import ZERO_ADDRESS
 from ogpu.web.answers import Answers
 from ogpu.web.failures import add_failures, error_schemas
 from ogpu.web.freshness import Freshness
@@ -26,11 +28,20 @@ from ogpu.web.limits import Limits
 from ogpu.web.live import Live
 from ogpu.web.live_route import Seats, add_live
 from ogpu.web.metrics import Metrics
+from ogpu.web.page_views import VIEWS
 from ogpu.web.pages import Site, add_page
 from ogpu.web.reading import Index
 from ogpu.web.task_route import add_task
 
 T = TypeVar("T")
+
+WARM_SECONDS = 60.0
+WARM = (
+    "/api/openapi.json",
+    "/api/statistics",
+    "/api/search?q=0x0000",
+    f"/api/tasks/{ZERO_ADDRESS}",  # which also asks the node
+)
 
 DESCRIPTION = """Read-only access to an index of the OpenGPU network.
 
@@ -142,13 +153,53 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.answers = Answers(state.index, state.freshness)
     state.seats = Seats(state.limits)
     state.health = Health(state.index, heads, state.keeper, state.metrics, state.limits.behind)
-    looking = asyncio.create_task(state.live.run())
+    beside = [asyncio.create_task(state.live.run()), asyncio.create_task(_warmed(app))]
     try:
         yield
     finally:
         state.live.close()
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if heads:
             await heads.close()
         state.index.close()
+
+
+async def _warmed(app: FastAPI) -> None:
+    """Ask for all that is made when it is first asked for, so that nobody waits for it.
+
+    An index that is being made may be empty at first.
+    """
+    if not await app.state.live.until(lambda now: True, WARM_SECONDS):
+        return
+    views = (path for path in VIEWS if "{" not in path)
+    lists = (f"/api/{name}" for name, *_ in ogpu.web.routes.LISTS)
+    for path in (*views, *lists, *WARM):
+        await app(_request(path), _nothing, _unheard)
+
+
+def _request(path: str) -> Scope:
+    """A request that nobody made."""
+    path, _, query = path.partition("?")
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "server": ("localhost", 80),
+        "client": None,
+    }
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _unheard(message: Message) -> None:
+    pass

@@ -22,6 +22,7 @@ from ogpu.errors import InvalidInput, OGPUError
 from ogpu.text import printable
 from ogpu.web import charts, page_views, queries, show
 from ogpu.web.bodies import SAFE_NAMES, body_of
+from ogpu.web.kept import Kept
 from ogpu.web.page_queries import shown_body
 from ogpu.web.page_views import Look, Missing, Shown
 from ogpu.web.timeline import grow
@@ -68,6 +69,7 @@ class Site:
     trouble: Callable[[], str] = str
     clock: Callable[[], float] = time.time
     environment: Environment = field(default_factory=lambda: _environment(), repr=False)
+    kept: Kept = field(default_factory=Kept, repr=False)
 
 
 def add_page(app: FastAPI, site: Site) -> None:
@@ -121,11 +123,16 @@ def _viewed(
     headers = {**HEADERS, "Content-Security-Policy": POLICY, "ETag": tag, "Cache-Control": "no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    shown = view(look, key)
-    if shown.redirect:
-        return Response(status_code=303, headers={**headers, "Location": shown.redirect})
-    html = _render(site, shown, look.params, now, look.position, request.url.path)
-    return HTMLResponse(html, shown.status, headers)
+    html = site.kept.get(tag)
+    if html is None:
+        shown = view(look, key)
+        if shown.redirect:
+            return Response(status_code=303, headers={**headers, "Location": shown.redirect})
+        html = _render(site, shown, look.params, now, look.position, request.url.path).encode()
+        if shown.status != 200:
+            return HTMLResponse(html, shown.status, headers)
+        site.kept.keep(tag, html)
+    return HTMLResponse(html, headers=headers)
 
 
 def _tag(site: Site, look: Look, request: Request) -> str:

@@ -18,8 +18,8 @@ ITEM_ERRORS = responses(404, 414, 421, 422, 429, 431, 503)
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What the client has is current."}}
 
 
-def answers_of(request: Request) -> Answers:
-    """The application's answers."""
+async def answers_of(request: Request) -> Answers:
+    """The application's answers; not in a thread, as a plain function would be."""
     found: Answers = request.app.state.answers
     return found
 

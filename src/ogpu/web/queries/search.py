@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from ogpu.indexer import tables
 from ogpu.rpc.codec import checksum
 from ogpu.web.values import Hit
 
 MAX_HITS = 20
+SPELLED = 2  # digits, which have up to 4 spellings
 
 _PLACES = {
     "task": tables.tasks,
@@ -59,11 +61,14 @@ def _address(connection: Connection, wanted: str) -> tuple[Hit, ...]:
 
 
 def _beginning(connection: Connection, words: str) -> tuple[Hit, ...]:
-    """By the addresses in lower case, since the databases sort the cases differently."""
+    """An address has capitals by its checksum, so an index finds it by each spelling of its first digits."""
+    letters = [sorted({digit, digit.upper()}) for digit in words[2 : 2 + SPELLED]]
+    spellings = ["0x" + "".join(spelling) for spelling in product(*letters)]
     found: list[Hit] = []
     for kind, table in _PLACES.items():
         column = table.c.address
-        statement = select(column).where(func.lower(column).startswith(words)).order_by(column)
+        near = or_(*(and_(column >= spelling, column < spelling + "g") for spelling in spellings))
+        statement = select(column).where(near, func.lower(column).startswith(words)).order_by(column)
         found += [Hit(kind, row[0]) for row in connection.execute(statement.limit(MAX_HITS - len(found)))]
         if len(found) == MAX_HITS:
             break
