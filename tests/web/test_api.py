@@ -14,6 +14,7 @@ import pytest
 from ogpu import Client
 from ogpu.networks import load_network_file
 from ogpu.rpc.codec import checksum
+from ogpu.web.app import asked_first
 from tests.support.localnet import RunningNetwork, wait_until
 from tests.support.market import PRICE
 from tests.support.serving import Server, serve
@@ -113,6 +114,24 @@ def test_what_did_not_change_is_not_sent_again(server: Server, worked_network: R
     deposit(worked_network)
     wait_until(lambda: server.get(path, If_None_Match=etag).status == 200, what="the deposit")
     assert len(server.get(path).json["data"]) == len(first.json["data"]) + 1
+
+
+def test_a_page_is_kept_only_while_the_index_stays_as_it_is(
+    server: Server, worked_network: RunningNetwork
+) -> None:
+    movements, page = "/api/movements?kind=Deposited&limit=1", f"/accounts/{worked_network.address()}"
+    before = server.get(movements).json["data"]
+    assert before[0]["moved"]["tx"].encode() in server.get(page).body
+    deposit(worked_network)
+    wait_until(lambda: server.get(movements).json["data"] != before, what="the deposit")
+    newest = server.get(movements).json["data"][0]["moved"]["tx"]
+    assert newest.encode() in server.get(page).body
+
+
+@pytest.mark.parametrize("path", asked_first())
+def test_what_a_server_asks_itself_first_is_there(server: Server, path: str) -> None:
+    answer = server.get(path)
+    assert answer.status == (404 if path.startswith("/api/tasks/") else 200)
 
 
 def deposit(network: RunningNetwork) -> None:

@@ -173,10 +173,15 @@ async def _warmed(app: FastAPI) -> None:
     """
     if not await app.state.live.until(lambda now: True, WARM_SECONDS):
         return
+    for path in asked_first():
+        await app(_request(path), _nothing, _unheard)
+
+
+def asked_first() -> list[str]:
+    """A path of each kind, so that most of what answers need has been made."""
     views = (path for path in VIEWS if "{" not in path)
     lists = (f"/api/{name}" for name, *_ in ogpu.web.routes.LISTS)
-    for path in (*views, *lists, *WARM):
-        await app(_request(path), _nothing, _unheard)
+    return [*views, *lists, *WARM]
 
 
 def _request(path: str) -> Scope:
