@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, inspect, make_url
 from sqlalchemy.exc import OperationalError
 
+from ogpu.databases import is_trouble
 from ogpu.errors import ConfigurationError, FinalityBroken, IndexBusy, IndexFailed, IndexMismatch
 from ogpu.indexer.database import MIGRATIONS, Database
 from ogpu.indexer.documents import Bounds
@@ -21,7 +22,7 @@ from ogpu.indexer.keep import Keeping, keep_index
 from ogpu.indexer.place import Place, place_of
 from ogpu.indexer.run import Indexer
 from ogpu.indexer.store import Identity, Store
-from ogpu.indexer.trouble import is_trouble, trouble
+from ogpu.indexer.trouble import trouble
 from ogpu.rpc.steps import FINALITY
 from ogpu.rpc.transport import RPC
 from tests.support.indexing import PATIENCE, POLL, dumped, indexed

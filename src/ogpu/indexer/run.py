@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ogpu.databases import is_trouble
 from ogpu.errors import FinalityBroken, NetworkError, NodeBehind, RPCFailed, RPCInvalidResponse
 from ogpu.indexer.database import Database
 from ogpu.indexer.happenings import Decoder
@@ -21,7 +22,7 @@ from ogpu.indexer.items import Doubtful, Facts, Reader
 from ogpu.indexer.place import Place
 from ogpu.indexer.project import Batch
 from ogpu.indexer.store import Identity, OutOfStep, Position, Store
-from ogpu.indexer.trouble import is_trouble, trouble
+from ogpu.indexer.trouble import trouble
 from ogpu.networks import Network
 from ogpu.rpc.contracts import with_manager
 from ogpu.rpc.follow import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, follow

@@ -163,6 +163,7 @@ class Writer:
 
     def _patiently(self, jobs: list[Job[Any]], carry_out: Callable[..., list[Answer]]) -> list[Answer]:
         """Run it until it worked, the trouble is one that stays, or patience is at its end."""
+        from ogpu.databases import words_of
         from ogpu.tx.journal import trouble
 
         pause = FIRST_PAUSE
@@ -177,7 +178,7 @@ class Writer:
                     raise
                 if told := trouble.verdict(error, self._place):
                     raise told from error
-                words = trouble.said(error, self._place)
+                words = words_of(error, self._place.url)
                 waited = self._waited(jobs, began)
                 if waited + pause > self._patience or self._closing:
                     raise self._unavailable(waited, words) from error
