@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import statistics
 import time
@@ -21,7 +22,7 @@ from ogpu.web.limits import Limits
 from ogpu.web.reading import Index
 
 ROUNDS = 20  # requests of a kind, each of another item
-FREE = Limits(rate=0, query_seconds=60)
+FREE = Limits(rate=0, query_seconds=60, kept=0)  # each answer is made
 
 KINDS = {
     "page: overview": "/",
@@ -117,12 +118,15 @@ def _items(place: Place, count: int) -> dict[str, Sequence[Any]]:
 
 
 async def _asked(place: Place, items: dict[str, Sequence[Any]], rounds: int) -> list[Asked]:
+    gc.collect()
+    gc.freeze()  # as the server does
     index = Index(place, FREE)
     clock = _Clock()
     found = []
     try:
         app = create_app(index, limits=FREE)
         async with app.app.router.lifespan_context(app.app):
+            await app.app.state.warmed
             for kind, path in KINDS.items():
                 paths = [
                     path.format(**{name: some[number % len(some)] for name, some in items.items()})

@@ -51,9 +51,8 @@ class _Answer:
 class Answers:
     """Answers questions of the index as JSON."""
 
-    def __init__(self, index: Index, freshness: Freshness) -> None:
-        self._index, self._freshness = index, freshness
-        self._kept = Kept()
+    def __init__(self, index: Index, freshness: Freshness, kept: Kept) -> None:
+        self._index, self._freshness, self._kept = index, freshness, kept
 
     async def tell(self, request: Request, question: Question) -> Response:
         """The answer to a request; the question returns a value, a page, or None for what is not there."""

@@ -24,6 +24,7 @@ from ogpu.web.guard import Guard, Hosts
 from ogpu.web.heads import Heads
 from ogpu.web.health import Health, Keeper, add_health
 from ogpu.web.jsontext import written
+from ogpu.web.kept import Kept
 from ogpu.web.limits import Limits
 from ogpu.web.live import Live
 from ogpu.web.live_route import Seats, add_live
@@ -72,7 +73,7 @@ def create_app(
     app.state.index, app.state.network, app.state.limits = index, network, limits
     app.state.metrics, app.state.keeper = metrics, keeper
     name = network.name if network else "network"
-    add_page(app, Site(name, _Fresh(app), lambda: keeper.trouble if keeper else ""))
+    add_page(app, Site(name, _Fresh(app), Kept(limits.kept), lambda: keeper.trouble if keeper else ""))
     return Guard(app, limits=limits, hosts=hosts or Hosts(()), metrics=metrics, origins=origins)
 
 
@@ -150,10 +151,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     heads = Heads(state.network) if state.network else None
     state.live = Live(state.index, state.limits)
     state.freshness = Freshness(state.index, state.live, heads, state.limits)
-    state.answers = Answers(state.index, state.freshness)
+    state.answers = Answers(state.index, state.freshness, Kept(state.limits.kept))
     state.seats = Seats(state.limits)
     state.health = Health(state.index, heads, state.keeper, state.metrics, state.limits.behind)
-    beside = [asyncio.create_task(state.live.run()), asyncio.create_task(_warmed(app))]
+    state.warmed = asyncio.create_task(_warmed(app))
+    beside = [asyncio.create_task(state.live.run()), state.warmed]
     try:
         yield
     finally:

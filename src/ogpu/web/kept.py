@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-CACHE_BYTES = 16 << 20
-
 
 class Kept:
     """Bytes by names, for threads to share: the oldest go when there is no room."""
 
-    def __init__(self, room: int = CACHE_BYTES) -> None:
+    def __init__(self, room: int) -> None:
         self._room = room
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0

@@ -33,6 +33,7 @@ class Limits:
     header_seconds: float = 10.0  # for a request's head to come
     write_seconds: float = 20.0  # for a client to take what waits for it
     connections: int = 1000
+    kept: int = 16 << 20  # bytes of pages, and as many of other answers, kept while the index stays as it is
 
 
 def client_key(address: str) -> str:

@@ -66,10 +66,10 @@ class Site:
 
     network: str
     index: Asked
+    kept: Kept = field(repr=False)
     trouble: Callable[[], str] = str
     clock: Callable[[], float] = time.time
     environment: Environment = field(default_factory=lambda: _environment(), repr=False)
-    kept: Kept = field(default_factory=Kept, repr=False)
 
 
 def add_page(app: FastAPI, site: Site) -> None:
