@@ -133,6 +133,15 @@ def test_what_is_not_there_is_said(browser: Browser, site: str, path: str, statu
         window.picture(f"error-{status}")
 
 
+def test_a_phone_shows_which_view_it_is_at(browser: Browser, site: str) -> None:
+    with visit(browser, site, phone=True) as window:
+        page = window.go("/blocks")
+        tab = page.locator("nav [aria-current]").bounding_box()
+        row = page.locator("nav.views").bounding_box()
+        assert tab is not None and row is not None
+        assert row["x"] <= tab["x"] and tab["x"] + tab["width"] <= row["x"] + row["width"] + 1
+
+
 def test_an_index_that_is_not_there_is_said(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "none.sqlite3") as base, visit(browser, base) as window:
         assert "The index does not answer" in window.go("/", 503).inner_text("main")

@@ -9,6 +9,13 @@ const ready = (root) => {
   charts(root);
 };
 
+// On a phone the row of views is wider than the screen: the current one is moved into it.
+const here = document.querySelector(".views [aria-current]");
+if (here) {
+  const row = here.parentElement;
+  row.scrollLeft += Math.max(0, here.getBoundingClientRect().right - row.getBoundingClientRect().right);
+}
+
 live(ready);
 ready(document);
 ticking();
