@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, insert
 
 from ogpu.indexer import tables
+from ogpu.indexer.place import place_of
 from ogpu.rpc.codec import checksum
 from ogpu.types import TaskStatus
 
@@ -39,13 +40,15 @@ def moment(name: str, block: int, index: int = 0) -> dict[str, Any]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Connection]:
-    """A transaction that writes into an index's file."""
-    engine = create_engine(f"sqlite:///{path}")
+def writing(index: Path | str) -> Iterator[Connection]:
+    """A transaction that writes into an index, which is a file or a URL."""
+    place = place_of(index)
+    engine = create_engine(place.url or f"sqlite:///{place.path}")
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        if place.path:
+            connection.execute("PRAGMA journal_mode = WAL")
 
     tables.metadata.create_all(engine)
     with engine.begin() as connection:
@@ -151,10 +154,10 @@ def event_row(block: int, index: int = 0, **other: Any) -> dict[str, Any]:
     }
 
 
-def fill(path: Path, tasks: int = 60) -> None:
+def fill(index: Path | str, tasks: int = 60) -> None:
     """An index with some of everything."""
     finalized = [number for number in range(tasks) if number % 4 == 0]
-    with writing(path) as connection:
+    with writing(index) as connection:
         connection.execute(insert(tables.cursor), cursor_row(600, 7))
         connection.execute(insert(tables.sources), [source_row(number) for number in range(5)])
         connection.execute(

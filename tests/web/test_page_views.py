@@ -138,8 +138,10 @@ def test_a_phone_shows_which_view_it_is_at(browser: Browser, site: str) -> None:
         page = window.go("/blocks")
         tab = page.locator("nav [aria-current]").bounding_box()
         row = page.locator("nav.views").bounding_box()
-        assert tab is not None and row is not None
-        assert row["x"] <= tab["x"] and tab["x"] + tab["width"] <= row["x"] + row["width"] + 1
+        assert tab is not None
+        assert row is not None
+        assert row["x"] <= tab["x"]
+        assert tab["x"] + tab["width"] <= row["x"] + row["width"] + 1
 
 
 def test_an_index_that_is_not_there_is_said(browser: Browser, tmp_path: Path) -> None:
