@@ -102,3 +102,29 @@ def test_few_steps_lead_to_all_blocks_and_many_full_ones_are_never_asked_for() -
         most = max(most, full.now * 2000)  # events
         full.served(full.now, full.now * 2000)
     assert most <= 2 * ENOUGH_LOGS
+
+
+def test_full_blocks_after_empty_ones_are_asked_for_one_by_one_until_it_is_known_how_full() -> None:
+    span, most = Span(now=1), 0
+    for _ in range(10):
+        span.served(span.now, 0)  # all empty, by their blooms
+    maybe = [False] * 100 + [True] * 200
+    while maybe:
+        count = span.part(maybe)
+        full = sum(maybe[:count])
+        most = max(most, full)
+        span.served(count, 2000 * full, full)
+        maybe = maybe[count:]
+    assert most == 2  # of 2000 logs each
+    assert span.part([False] * MOST_BLOCKS) > 1
+
+
+def test_blocks_that_only_seem_to_have_logs_are_soon_asked_for_together() -> None:
+    span, parts = Span(now=MOST_BLOCKS), 0
+    maybe = [True] * 3 * MOST_BLOCKS
+    while maybe:
+        count = span.part(maybe)
+        span.served(count, 0, count)
+        maybe = maybe[count:]
+        parts += 1
+    assert parts <= 16

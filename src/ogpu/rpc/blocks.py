@@ -106,6 +106,11 @@ def with_logs(headers: Sequence[Header], logs: Sequence[Any], bits: Bits) -> lis
     ]
 
 
+def may_have_logs(header: Header, bits: Bits) -> bool:
+    """Whether a block's bloom allows for a log of one of these addresses."""
+    return any(its & header.bloom == its for its in bits.values())
+
+
 def is_doubtful(header: Header, block: Block, bits: Bits) -> bool:
     """Whether its bloom says that there may be a log of an address of which there is none."""
     if not header.bloom:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ogpu.errors import NetworkError, NodeBehind, RPCAnswerTooLarge, RPCFailed, RPCInvalidResponse
 from ogpu.rpc.answers import NO_METHOD, Request, raised, too_large
-from ogpu.rpc.blocks import Header, header_of, is_doubtful, is_unlikely, linked, with_logs
+from ogpu.rpc.blocks import Header, header_of, is_doubtful, is_unlikely, linked, may_have_logs, with_logs
 from ogpu.rpc.bloom import bits_of_hex
 from ogpu.rpc.spans import ENOUGH_LOGS, MOST_BLOCKS, Span
 from ogpu.rpc.steps import Block
@@ -53,20 +53,19 @@ class Fetch:
         (logs,) = await self._logs_by_hash([header], self._turn)
         return (await self._certain([header], with_logs([header], logs, self._bits)))[0]
 
+    @property
+    def reach(self) -> int:
+        """The most blocks that a range has now."""
+        return min(MOST_BLOCKS, IN_FLIGHT * self._span.now)
+
     async def blocks(self, first: int, last: int) -> list[Block]:
         """The blocks of a range, or the first of them when it is large or has many logs."""
-        last = min(last, first + MOST_BLOCKS - 1)
-        logs = asyncio.create_task(self._logs(first, last))
-        try:
-            numbers = range(first, last + 1)
-            headers = list(map(told, await self.headers(numbers), numbers))
-            found, last = await logs
-        finally:
-            logs.cancel()
-            await asyncio.gather(logs, return_exceptions=True)
-        headers = headers[: last - first + 1]
+        numbers = range(first, min(last, first + self.reach - 1) + 1)
+        headers = list(map(told, await self.headers(numbers), numbers))
         linked(headers)
-        return await self._certain(headers, with_logs(headers, found, self._bits))
+        logs, count = await self._logs(headers)
+        headers = headers[:count]
+        return await self._certain(headers, with_logs(headers, logs, self._bits))
 
     async def _certain(self, headers: Sequence[Header], blocks: list[Block]) -> list[Block]:
         """The same, where logs seem to be missing asked for by the block's hash, and so of other nodes."""
@@ -95,27 +94,35 @@ class Fetch:
             )
         return blocks
 
-    async def _logs(self, first: int, last: int) -> tuple[list[Any], int]:
-        """The logs of a range, and the block up to which they are whole."""
+    async def _logs(self, headers: Sequence[Header]) -> tuple[list[Any], int]:
+        """The logs of the first of these blocks, and of how many they are: of all, unless there are many."""
         found: list[Any] = []
-        start = first
-        while start <= last and self._bits:
-            size = self._span.now
-            starts = range(start, last + 1, size)[:IN_FLIGHT]
-            parts = [(at, min(last, at + size - 1)) for at in starts]
-            answers = await together([self._part(*part) for part in parts])
-            for (_, end), logs in zip(parts, answers, strict=True):
+        maybe = [may_have_logs(header, self._bits) for header in headers]
+        done = 0
+        while done < len(headers) and self._bits:
+            parts = self._parts(maybe, done)
+            answers = await together([self._part(headers[part], maybe[part]) for part in parts])
+            for part, logs in zip(parts, answers, strict=True):
                 if logs is None or (found and len(found) + len(logs) > MOST_LOGS):
                     break
                 found += logs
-                start = end + 1
+                done = part.stop
             if len(found) > ENOUGH_LOGS:
-                return found, start - 1
-        return found, last
+                return found, done
+        return found, len(headers)
 
-    async def _part(self, first: int, last: int) -> list[Any] | None:
+    def _parts(self, maybe: Sequence[bool], start: int) -> list[slice]:
+        """What to ask for at the same time, of the blocks from `start` on."""
+        parts: list[slice] = []
+        while start < len(maybe) and len(parts) < IN_FLIGHT:
+            end = start + self._span.part(maybe[start:])
+            parts.append(slice(start, end))
+            start = end
+        return parts
+
+    async def _part(self, headers: Sequence[Header], maybe: Sequence[bool]) -> list[Any] | None:
         """The logs of a part of a range; None when the node does not serve as large a one."""
-        count = last - first + 1
+        first, last, count = headers[0].number, headers[-1].number, len(headers)
         query = {"address": list(self._bits), "fromBlock": hex(first), "toBlock": hex(last)}
         try:
             logs = _list(await self._call("eth_getLogs", query))
@@ -130,7 +137,7 @@ class Fetch:
         except NetworkError:  # it may be that the node's time was over
             self._span.refused(count)
             raise
-        self._span.served(count, len(logs))
+        self._span.served(count, len(logs), sum(maybe))
         return logs
 
     async def _logs_by_hash(self, headers: Sequence[Header], turn: int) -> list[list[Any]]:

@@ -16,7 +16,6 @@ from ogpu.rpc.blocks import Header, linked, unfit
 from ogpu.rpc.codec import checked_address
 from ogpu.rpc.fetching import Fetch, told
 from ogpu.rpc.patience import Patience
-from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.steps import FINALITY, POLL, Block, Blocks, Cursor, Finalized, Hint, RolledBack, Step
 from ogpu.rpc.transport import RPC
 
@@ -113,7 +112,7 @@ class _Follower:
         self._head = head.number
         if self._at_the_newest:
             self._first = max(0, head.number - self._finality + 1)
-        if head.number - self._next >= MOST_BLOCKS:  # else it is in the next range
+        if head.number - self._next >= self._fetch.reach:  # else it is in the next range
             told((await self._fetch.headers([head.number]))[0], head.number)
         if head.number > self._next:
             return await self._forward(self._ask(self._next))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_BLOCKS = 1000  # whose headers are one batch, some megabytes
@@ -24,11 +25,24 @@ _MOST = re.compile(
 
 @dataclass
 class Span:
-    """The number of blocks of which the logs are asked for now; it halves when refused and grows again."""
+    """The number of blocks of which the logs are asked for now; it halves when refused and grows again.
+
+    Empty blocks make it grow, and full ones may come after them: so it counts those apart that may have logs.
+    """
 
     now: int = MOST_BLOCKS
     _refused: int = MOST_BLOCKS + 1
     _quiet: int = 0
+    _each: float = ENOUGH_LOGS  # in a block that may have some; until it is known, one is asked for at a time
+
+    def part(self, maybe: Sequence[bool]) -> int:
+        """How many of these blocks to ask for, by which of them may have logs; one at least."""
+        room = max(1, int(ENOUGH_LOGS / max(self._each, 1)))
+        for count, may in enumerate(maybe[: self.now]):
+            room -= may
+            if room < 0:
+                return count
+        return min(len(maybe), self.now)
 
     def refused(self, count: int, message: str = "") -> None:
         """The logs of so many blocks were not given; the node's words may say of how many they would be."""
@@ -38,13 +52,15 @@ class Span:
         self._quiet = 0
         self.now = min(self.now, size)
 
-    def served(self, count: int, logs: int) -> None:
-        """The logs of so many blocks came."""
+    def served(self, count: int, logs: int, maybe: int = 0) -> None:
+        """The logs of so many blocks came, of which as many may have had some."""
         self._quiet += 1
+        if maybe:
+            self._each = max(self._each / 2, logs / maybe)
         if logs > ENOUGH_LOGS:
             self.now = max(1, min(self.now, count * ENOUGH_LOGS // logs))
         elif count >= self.now and 2 * logs <= ENOUGH_LOGS:
-            self._grow()  # no more than twice: full blocks may come after many empty ones
+            self._grow()
 
     def _grow(self) -> None:
         larger = min(MOST_BLOCKS, 2 * self.now)
