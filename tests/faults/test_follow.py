@@ -17,6 +17,7 @@ from tests.support.proxy import Fault, proxied
 from tests.support.reader import QUICK, Reader, caught_up, followed, read
 
 from ogpu.errors import FinalityBroken, InvalidInput, NodeBehind, RPCUnreachable, WrongChain
+from ogpu.rpc.fetching import MOST_LOGS
 from ogpu.rpc.follow import Blocks, Cursor, Finalized, Step, follow
 from ogpu.rpc.spans import MOST_BLOCKS
 from ogpu.rpc.subscription import NewHeads
@@ -73,6 +74,18 @@ def test_blocks_that_a_reorganisation_dropped_are_taken_back(node: Anvil, depth:
     assert reader.hashes == node.chain()
     assert reader.numbers() == [1] * (70 - depth)
     assert reader.rollbacks == [depth]
+
+
+def test_a_block_with_a_great_many_logs_after_one_with_few_is_read(node: Anvil) -> None:
+    node.log()
+    node.log(MOST_LOGS)  # both together are more than are taken at once
+    node.log()
+
+    async def story(rpc: RPC) -> Reader:
+        async with asyncio.timeout(30):
+            return await caught_up(rpc, node)
+
+    assert followed(node.url, story).numbers() == [1, *range(MOST_LOGS, 0, -1), 1]
 
 
 async def only_final(steps: AsyncIterator[Step], block: Cursor) -> None:

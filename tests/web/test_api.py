@@ -128,6 +128,13 @@ def test_a_page_is_kept_only_while_the_index_stays_as_it_is(
     assert newest.encode() in server.get(page).body
 
 
+def test_what_is_kept_is_kept_for_the_very_question(server: Server) -> None:
+    (task,) = server.get("/api/tasks?limit=1").json["data"]
+    question = f"/api/search?q={task['address'][:12]}"
+    assert server.get(f"{question}#x").json["data"] == [], "a raw # is a part of the words"
+    assert [hit["id"] for hit in server.get(question).json["data"]] == [task["address"]]
+
+
 @pytest.mark.parametrize("path", asked_first())
 def test_what_a_server_asks_itself_first_is_there(server: Server, path: str) -> None:
     answer = server.get(path)

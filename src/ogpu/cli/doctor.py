@@ -224,8 +224,9 @@ async def management(client: AsyncClient) -> Finding:
     url = f"{client.network.management_url}/api/tasks/{NO_TASK}"
     deadline = time.monotonic() + STARTING
     while True:
-        finding, status = await _asked("management service", url, todo, "GET", STARTING)
-        if status != 503 or time.monotonic() > deadline:
+        left = max(1.0, deadline - time.monotonic())
+        finding, status = await _asked("management service", url, todo, "GET", left)
+        if status != 503 or left <= 1:
             return finding
         await asyncio.sleep(AGAIN)
 

@@ -31,6 +31,9 @@ class Fetch:
         self._rpc = rpc
         self._bits = {address.lower(): bits_of_hex(address.lower()) for address in addresses}
         self._span = Span(now=1)  # the first answers say how full blocks are
+        self._most = (
+            MOST_BLOCKS  # of a range: twice as many as came last time, so that few headers are in vain
+        )
         self._by_hash = True  # whether nodes give logs by a block's hash (EIP-234)
         self._turn = 0
 
@@ -56,7 +59,7 @@ class Fetch:
     @property
     def reach(self) -> int:
         """The most blocks that a range has now."""
-        return min(MOST_BLOCKS, IN_FLIGHT * self._span.now)
+        return min(MOST_BLOCKS, IN_FLIGHT * self._span.now, self._most)
 
     async def blocks(self, first: int, last: int) -> list[Block]:
         """The blocks of a range, or the first of them when it is large or has many logs."""
@@ -65,6 +68,7 @@ class Fetch:
         linked(headers)
         logs, count = await self._logs(headers)
         headers = headers[:count]
+        self._most = 2 * max(IN_FLIGHT, count)
         return await self._certain(headers, with_logs(headers, logs, self._bits))
 
     async def _certain(self, headers: Sequence[Header], blocks: list[Block]) -> list[Block]:
@@ -103,8 +107,10 @@ class Fetch:
             parts = self._parts(maybe, done)
             answers = await together([self._part(headers[part], maybe[part]) for part in parts])
             for part, logs in zip(parts, answers, strict=True):
-                if logs is None or (found and len(found) + len(logs) > MOST_LOGS):
+                if logs is None:
                     break
+                if found and len(found) + len(logs) > MOST_LOGS:
+                    return found, done
                 found += logs
                 done = part.stop
             if len(found) > ENOUGH_LOGS:

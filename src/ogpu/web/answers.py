@@ -17,7 +17,7 @@ from ogpu.web import queries
 from ogpu.web.failures import Unready
 from ogpu.web.freshness import Freshness
 from ogpu.web.jsontext import written
-from ogpu.web.kept import Kept
+from ogpu.web.kept import Kept, asked
 from ogpu.web.reading import Index
 from ogpu.web.values import Page, Position
 
@@ -56,10 +56,9 @@ class Answers:
 
     async def tell(self, request: Request, question: Question) -> Response:
         """The answer to a request; the question returns a value, a page, or None for what is not there."""
-        asked = f"{request.url.path}?{request.url.query}"
-        known = _etags(request)
+        name, known = asked(request), _etags(request)
         await self._freshness.of_all()
-        found = await self._index.ask(lambda connection: self._look(connection, asked, known, question))
+        found = await self._index.ask(lambda connection: self._look(connection, name, known, question))
         headers = {
             "ETag": found.etag,
             "Cache-Control": "no-cache",
@@ -70,11 +69,11 @@ class Answers:
             return Response(None, 304, headers)
         return Response(found.body, 200, headers, "application/json")
 
-    def _look(self, connection: Connection, asked: str, known: set[str], question: Question) -> _Answer:
+    def _look(self, connection: Connection, name: str, known: set[str], question: Question) -> _Answer:
         position = queries.position(connection)
         if position is None:
             raise Unready("The index is empty still.", hint="Its first blocks are being read; try again.")
-        etag = _etag(position, asked)
+        etag = _etag(position, name)
         if known & {etag, "*"}:
             return _Answer(etag, position, None)
         body = self._kept.get(etag)
@@ -90,9 +89,9 @@ def _body(value: Any) -> bytes:
     return written(Many(value.items, value.next) if isinstance(value, Page) else One(value))
 
 
-def _etag(position: Position, asked: str) -> str:
+def _etag(position: Position, name: str) -> str:
     """Changes with the index and with the question; the block tells an index that was made anew."""
-    state = f"{position.changes} {position.hash} {asked}"
+    state = f"{position.changes} {position.hash} {name}"
     return f'"{hashlib.blake2b(state.encode(errors="replace"), digest_size=16).hexdigest()}"'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -36,7 +37,9 @@ from ogpu.web.task_route import add_task
 
 T = TypeVar("T")
 
-WARM_SECONDS = 60.0
+logger = logging.getLogger(__name__)
+
+WARM_SECONDS = 600.0
 WARM = (
     "/api/openapi.json",
     "/api/statistics",
@@ -175,8 +178,11 @@ async def _warmed(app: FastAPI) -> None:
     """
     if not await app.state.live.until(lambda now: True, WARM_SECONDS):
         return
-    for path in asked_first():
-        await app(_request(path), _nothing, _unheard)
+    try:
+        for path in asked_first():
+            await app(_request(path), _nothing, _unheard)
+    except Exception:
+        logger.exception("asking for all once went wrong")
 
 
 def asked_first() -> list[str]:

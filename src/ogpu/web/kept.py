@@ -5,9 +5,18 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from starlette.requests import Request
+
+OVERHEAD = 256  # bytes that an entry takes beside its body, about
+
+
+def asked(request: Request) -> str:
+    """What is asked for, exactly as the routes see it, and whatever host it is asked of."""
+    return f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
+
 
 class Kept:
-    """Bytes by names, for threads to share: the oldest go when there is no room."""
+    """Bytes by names, for threads to share: those go that nobody asked for the longest time."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -18,6 +27,8 @@ class Kept:
     def get(self, name: str) -> bytes | None:
         """What is kept under a name."""
         with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
             return self._kept.get(name)
 
     def keep(self, name: str, body: bytes) -> None:
@@ -26,6 +37,6 @@ class Kept:
             if name in self._kept:
                 return
             self._kept[name] = body
-            self._bytes += len(body)
+            self._bytes += len(body) + OVERHEAD
             while self._bytes > self._room:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
+                self._bytes -= len(self._kept.popitem(last=False)[1]) + OVERHEAD

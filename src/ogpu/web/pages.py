@@ -22,7 +22,7 @@ from ogpu.errors import InvalidInput, OGPUError
 from ogpu.text import printable
 from ogpu.web import charts, page_views, queries, show
 from ogpu.web.bodies import SAFE_NAMES, body_of
-from ogpu.web.kept import Kept
+from ogpu.web.kept import Kept, asked
 from ogpu.web.page_queries import shown_body
 from ogpu.web.page_views import Look, Missing, Shown
 from ogpu.web.timeline import grow
@@ -30,6 +30,7 @@ from ogpu.web.values import Position
 
 T = TypeVar("T")
 
+KEPT_SECONDS = 2  # of a page: documents that come meanwhile are no change of the index
 BEHIND = 2  # blocks: as many may be on their way
 STATIC_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -103,7 +104,7 @@ async def _answer(site: Site, view: Callable[[Look, str], Shown], request: Reque
         shown = page_views.refused(error)
     except OGPUError as error:
         shown = page_views.no_index(error)
-    html = _render(site, shown, dict(request.query_params), now, None, request.url.path)
+    html = _render(site, shown, dict(request.query_params), now, None, request.url.path, site.trouble())
     return HTMLResponse(
         html, shown.status, {**HEADERS, "Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
     )
@@ -119,32 +120,40 @@ def _viewed(
 ) -> Response:
     """A view of one state of the index; 304 for a browser that has it."""
     look = Look(connection, dict(request.query_params), now, queries.position(connection))
-    tag = _tag(site, look, request)
+    trouble = site.trouble()
+    tag = _tag(site, look, request, trouble)
     headers = {**HEADERS, "Content-Security-Policy": POLICY, "ETag": tag, "Cache-Control": "no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    html = site.kept.get(tag)
+    name = f"{tag} {now // KEPT_SECONDS}"
+    html = site.kept.get(name)
     if html is None:
         shown = view(look, key)
         if shown.redirect:
             return Response(status_code=303, headers={**headers, "Location": shown.redirect})
-        html = _render(site, shown, look.params, now, look.position, request.url.path).encode()
+        html = _render(site, shown, look.params, now, look.position, request.url.path, trouble).encode()
         if shown.status != 200:
             return HTMLResponse(html, shown.status, headers)
-        site.kept.keep(tag, html)
+        site.kept.keep(name, html)
     return HTMLResponse(html, headers=headers)
 
 
-def _tag(site: Site, look: Look, request: Request) -> str:
+def _tag(site: Site, look: Look, request: Request, trouble: str) -> str:
     """Of all that a view depends on: what is written, whether it goes on, its address, and the minute."""
     place = look.position
     seen = (place.changes, place.hash, place.head) if place else None
-    facts = (seen, site.trouble(), site.network, str(request.url), look.now // 60, static_version())
+    facts = (seen, trouble, site.network, asked(request), look.now // 60, static_version())
     return f'W/"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
 
 
 def _render(
-    site: Site, shown: Shown, params: Mapping[str, str], now: int, place: Position | None, path: str
+    site: Site,
+    shown: Shown,
+    params: Mapping[str, str],
+    now: int,
+    place: Position | None,
+    path: str,
+    trouble: str,
 ) -> str:
     return site.environment.get_template(f"{shown.template}.html").render(
         **shown.values,
@@ -154,7 +163,7 @@ def _render(
         position=place,
         behind=max(place.head - place.number, 0) if place else 0,
         failed=shown.status >= 400,
-        notice="" if shown.status >= 400 else _notice(site, place),
+        notice="" if shown.status >= 400 else _notice(trouble, place),
         now=now,
         params=params,
         static=f"/static/{static_version()}",
@@ -163,9 +172,9 @@ def _render(
     )
 
 
-def _notice(site: Site, place: Position | None) -> str:
+def _notice(trouble: str, place: Position | None) -> str:
     """What a reader should know of the index itself."""
-    if trouble := site.trouble():
+    if trouble:
         return f"The index is not running, and what is shown may be old: {printable(trouble, 200)}"
     if place is None:
         return (
