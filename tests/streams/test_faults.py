@@ -128,7 +128,7 @@ def test_another_chain_at_the_node_s_address_ends_all_streams(bare: RunningNetwo
                 streams_of(client).poll = 0.01
                 async with client.events() as one, client.events(from_block=0) as other:
                     before = head(bare)
-                    await asyncio.to_thread(bare.transact, "Vault", "deposit", SOMEBODY, value=1)
+                    await asyncio.to_thread(bare.transact, "Vault", "deposit", bare.address(), value=1)
                     while (await anext(other)).place.block_number <= before:
                         pass
                     proxy.order("*", Fault.REPLACED)
