@@ -121,6 +121,14 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(options: dict[str, An
                 call("0x" + "11" * 20, "echo", given, **{"payment": PRICE, **options})  # type: ignore[arg-type]
 
 
+def test_a_listener_that_is_none_is_refused_before_anything_is_sent() -> None:
+    with (
+        Client("testnet", private_key="0x" + "42" * 32, journal=":memory:") as client,
+        pytest.raises(InvalidInput, match="published is 'done'"),
+    ):
+        client.run("0x" + "11" * 20, "echo", {"n": 1}, payment=PRICE, published="done")  # type: ignore[call-overload]
+
+
 # --- published again
 
 

@@ -144,6 +144,11 @@ class WorkCalls:
         killed goes on where it was: attempt 2 is published by the idempotency key "KEY/run/2". `published` is
         called with each attempt's task as soon as that is published, on the client's own thread.
         """
+        if published is not None and not callable(published):
+            raise InvalidInput(
+                f"published is {shown(published)}; it must be a function that takes a task's address.",
+                facts={"field": "published"},
+            )
         signer = self._keys.signer(private_key, role)
         wish = Wish(model, accept, bidding, signer)
         retry = retries or ONCE
