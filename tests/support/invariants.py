@@ -81,7 +81,13 @@ class Found:
         """Each key of `done` is executed exactly once, none of `none`, and nothing else."""
         done, counts = sorted(done), {key: len(found) for key, found in self.executions.items()}
         assert len(set(done)) == len(done)
-        assert {key: count for key, count in counts.items() if count != 1} == {}, "executed more than once"
+        twice = [
+            f"{key}: nonce {one.nonce} in block {one.block}, {one.hash}"
+            for key, found in self.executions.items()
+            if len(found) != 1
+            for one in found
+        ]
+        assert not twice, "executed more than once:\n" + "\n".join(twice)
         assert sorted(counts) == done, "not the keys that were to be executed"
         assert not set(counts) & set(none)
         for found in self.executions.values():
