@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import rlp
@@ -25,6 +27,9 @@ from ogpu.errors import (
     TransactionUndetermined,
     WrongChain,
 )
+from ogpu.tx.boundaries import Boundary
+from ogpu.tx.flight import FIRST_RESEND
+from ogpu.tx.journal import Journal
 
 SEND = "eth_sendRawTransaction"
 SEND_FAULTS = [
@@ -342,3 +347,24 @@ def test_exactly_that_nonce_is_used(bare: RunningNetwork, client: Client) -> Non
     count = int(bare.rpc("eth_getTransactionCount", bare.address(), "latest"), 16)
     client.publish_task(task_info(source), nonce=count)
     assert int(bare.rpc("eth_getTransactionCount", bare.address(), "latest"), 16) == count + 1
+
+
+def test_what_was_refused_is_not_sent_again_while_that_is_being_stored(
+    bare: RunningNetwork, proxy: Proxy, tmp_path: Path
+) -> None:
+    """A journal that is slow just then: the node, asked once more, would have taken it."""
+
+    def at(boundary: Boundary) -> None:
+        if boundary is Boundary.JOURNAL_BEGUN and proxy.faults[SEND, Fault.REFUSED]:
+            time.sleep(3 * FIRST_RESEND)
+
+    journal = Journal(tmp_path / "journal.sqlite3", at=at)
+    with Client(through(bare, proxy.url), journal=journal) as client:
+        source = client.publish_source(source_info())
+        info = task_info(source)
+        proxy.order(SEND, Fault.REFUSED)
+        with pytest.raises(InsufficientFunds):
+            client.publish_task(info, idempotency_key="k")
+        assert tasks_of(client, source) == 0
+        client.publish_task(info, idempotency_key="k")
+        assert tasks_of(client, source) == 1

@@ -40,6 +40,8 @@ class Flight:
         self.mending = False  # it fills or frees a nonce, and outbids whatever holds it
         self.offered = False  # a node may have one of its attempts
         self.node_said = ""  # the error of the last send
+        self.resending = False  # its attempts are on their way once more
+        self.judged = False  # a refusal is being dealt with, and until then nothing of it is sent
         self.refusal: TransactionError | None = None  # why it is being canceled by ourselves
         self.moved_at = now  # when its last attempt was made, or it became the next to be mined
         self.passed_at: float | None = None  # since when its nonce is used and no receipt is there

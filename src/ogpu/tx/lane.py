@@ -386,16 +386,23 @@ class Lane:
 
     async def _offer(self, flights: Sequence[Flight]) -> None:
         """Send for the first time what is stored, and deal with what no node takes."""
+        flights = [flight for flight in flights if flight.pending]  # one may be settled by now
+        if not flights:
+            return
         self._context.at(Boundary.SENDING)
         replies = await self._broadcast(flights)
         self._context.at(Boundary.SENT)
         for flight, (reply, said) in zip(flights, replies, strict=True):
             flight.heard(reply, said, self._context.now())
+            flight.judged = flight.pending and reply in NOT_TAKEN
             if reply is not Reply.ACCEPTED:
                 logger.info("send of %s: %s (%s)", flight.intent.attempts[-1].hash, reply.value, said)
         for flight, (reply, said) in zip(flights, replies, strict=True):
-            if flight.pending and reply in NOT_TAKEN:
-                await self._refusal(flight, reply, said)
+            if flight.judged:
+                try:
+                    await self._refusal(flight, reply, said)
+                finally:
+                    flight.judged = False
         self._follower.hurry()
 
     async def _broadcast(self, flights: Sequence[Flight]) -> list[tuple[Reply, str]]:
@@ -409,7 +416,8 @@ class Lane:
     async def _refusal(self, flight: Flight, reply: Reply, said: str) -> None:
         """No node has the last attempt: offer more where that helps, else free the nonce.
 
-        When an earlier attempt may be somewhere, nothing is concluded; the chain will tell.
+        When an earlier attempt may be somewhere, or comes there just now, nothing is concluded; the chain
+        will tell.
         """
         attempts, mending = flight.attempts, flight.mending
         outbid = reply is Reply.UNDERPRICED or (reply is Reply.NONCE_OCCUPIED and mending)
@@ -421,19 +429,21 @@ class Lane:
                 logger.info("%s cannot be offered for more: %s", flight.key, error)
         if reply is Reply.NONCE_OCCUPIED and not flight.options.strict:
             return  # the chain will show whose the nonce becomes
-        if not flight.offered and flight.refusal is None:
+        if not (flight.offered or flight.resending) and flight.refusal is None:
             await self._give_up(flight, reply, said)
 
     async def _give_up(self, flight: Flight, reply: Reply, said: str) -> None:
         """What no node took gives its nonce back; when others follow it, an empty transfer has it."""
-        flight.refusal = refused(flight.intent, reply, said)
         outcome = Outcome(flight.key, State.REFUSED, True, {"reply": reply.name, "said": said})
-        nonce = flight.intent.nonce
+        refused_one = flight.intent.attempts[-1]
 
         async def give_back(lease: Lease) -> bool:
-            return await self._context.journal.give_back(lease, outcome, nonce)
+            return await self._context.journal.give_back(lease, outcome, refused_one.nonce)
 
         async with self._lock:
+            if flight.intent.attempts[-1] is not refused_one:
+                return  # more was offered meanwhile, and the answer to that counts
+            flight.refusal = refused(flight.intent, reply, said)
             given_back = await self._leases.during(give_back)
         if not given_back:
             await self.cancel(flight)

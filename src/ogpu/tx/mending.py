@@ -78,7 +78,7 @@ class Mending:
         resent: list[Flight] = []
         passed: list[Flight] = []
         for flight in pending:
-            if not flight.pending or flight.key in self._mending:
+            if not flight.pending or flight.judged or flight.key in self._mending:
                 continue
             nonce, count = flight.intent.nonce, mined[flight.intent.sender]
             if nonce < count:
@@ -118,7 +118,13 @@ class Mending:
     async def _resend(self, flights: Sequence[Flight]) -> None:
         """The same bytes again. Refusals prove nothing, as an earlier send may have placed them."""
         offers = [(flight, attempt) for flight in flights for attempt in flight.sendable]
-        answers = await self._context.rpc.broadcast([attempt.raw for _, attempt in offers])
+        for flight in flights:
+            flight.resending = True
+        try:
+            answers = await self._context.rpc.broadcast([attempt.raw for _, attempt in offers])
+        finally:
+            for flight in flights:
+                flight.resending = False
         now = self._context.now()
         best: dict[str, tuple[Reply, str]] = {}
         for (flight, _), given in zip(offers, answers, strict=True):
