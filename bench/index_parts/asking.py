@@ -20,6 +20,7 @@ from ogpu.indexer.place import Place, place_of
 from ogpu.web.app import create_app
 from ogpu.web.limits import Limits
 from ogpu.web.reading import Index
+from ogpu.web.warming import get
 
 ROUNDS = 20  # requests of a kind, each of another item
 FREE = Limits(rate=0, query_seconds=60, kept=0)  # each answer is made
@@ -144,39 +145,10 @@ async def _timed(app: Any, clock: _Clock, kind: str, paths: Sequence[str]) -> As
     for path in paths:
         clock.spent = 0.0
         begin = time.perf_counter()
-        status = max(status, await _get(app, path))
+        status = max(status, await get(app, path))
         times.append(time.perf_counter() - begin)
         worst = max(worst, clock.spent)
     return Asked(kind, KINDS[kind], times[0], tuple(times), worst, status)
-
-
-async def _get(app: Any, path: str) -> int:
-    """One request; its status."""
-    path, _, query = path.partition("?")
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [(b"host", b"127.0.0.1")],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    statuses: list[int] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await app(scope, receive, send)
-    return statuses[0]
 
 
 class _Clock:

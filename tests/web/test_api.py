@@ -14,7 +14,7 @@ import pytest
 from ogpu import Client
 from ogpu.networks import load_network_file
 from ogpu.rpc.codec import checksum
-from ogpu.web.app import asked_first
+from ogpu.web.warming import asked_first
 from tests.support.localnet import RunningNetwork, wait_until
 from tests.support.market import PRICE
 from tests.support.serving import Server, serve

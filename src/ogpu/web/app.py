@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -13,11 +12,9 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Scope
 
 import ogpu.web.routes
 from ogpu.networks import Network
-from ogpu.rpc.codec import ZERO_ADDRESS
 from ogpu.web.answers import Answers
 from ogpu.web.failures import add_failures, error_schemas
 from ogpu.web.freshness import Freshness
@@ -30,22 +27,12 @@ from ogpu.web.limits import Limits
 from ogpu.web.live import Live
 from ogpu.web.live_route import Seats, add_live
 from ogpu.web.metrics import Metrics
-from ogpu.web.page_views import VIEWS
 from ogpu.web.pages import Site, add_page
 from ogpu.web.reading import Index
 from ogpu.web.task_route import add_task
+from ogpu.web.warming import warmed
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
-
-WARM_SECONDS = 600.0
-WARM = (
-    "/api/openapi.json",
-    "/api/statistics",
-    "/api/search?q=0x0000",
-    f"/api/tasks/{ZERO_ADDRESS}",  # which also asks the node
-)
 
 DESCRIPTION = """Read-only access to an index of the OpenGPU network.
 
@@ -157,7 +144,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.answers = Answers(state.index, state.freshness, Kept(state.limits.kept))
     state.seats = Seats(state.limits)
     state.health = Health(state.index, heads, state.keeper, state.metrics, state.limits.behind)
-    state.warmed = asyncio.create_task(_warmed(app))
+    state.warmed = asyncio.create_task(warmed(app))
     beside = [asyncio.create_task(state.live.run()), state.warmed]
     try:
         yield
@@ -169,50 +156,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if heads:
             await heads.close()
         state.index.close()
-
-
-async def _warmed(app: FastAPI) -> None:
-    """Ask for all that is made when it is first asked for, so that nobody waits for it.
-
-    An index that is being made may be empty at first.
-    """
-    if not await app.state.live.until(lambda now: True, WARM_SECONDS):
-        return
-    try:
-        for path in asked_first():
-            await app(_request(path), _nothing, _unheard)
-    except Exception:
-        logger.exception("asking for all once went wrong")
-
-
-def asked_first() -> list[str]:
-    """A path of each kind, so that most of what answers need has been made."""
-    views = (path for path in VIEWS if "{" not in path)
-    lists = (f"/api/{name}" for name, *_ in ogpu.web.routes.LISTS)
-    return [*views, *lists, *WARM]
-
-
-def _request(path: str) -> Scope:
-    """A request that nobody made."""
-    path, _, query = path.partition("?")
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(b"host", b"localhost")],
-        "server": ("localhost", 80),
-        "client": None,
-    }
-
-
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _unheard(message: Message) -> None:
-    pass
