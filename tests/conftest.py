@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many run at once with `--numprocesses=auto`: they wait often; with more, seconds become too short."""
+    """How many run at once with `--numprocesses=auto`: they often wait, but not for long."""
     return 1 + (os.cpu_count() or 1)
 
 
